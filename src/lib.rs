@@ -1,0 +1,12 @@
+//! QUICAP: many routers, one LAN, over QUIC.
+
+pub mod config;
+pub mod daemon;
+pub mod cli;
+pub mod link;
+pub mod mesh;
+pub mod node;
+pub mod pki;
+pub mod sys;
+pub mod types;
+pub mod wire;

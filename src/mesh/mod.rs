@@ -1,0 +1,3 @@
+//! The switch: where a frame goes. Never: sockets, QUIC, the clock.
+
+pub mod switch;

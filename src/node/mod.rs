@@ -1,0 +1,3 @@
+//! One whole node, QUIC and TLS included, without any I/O.
+
+pub mod carrier;
