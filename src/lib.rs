@@ -1,8 +1,9 @@
 //! QUICAP: many routers, one LAN, over QUIC.
 
+pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod cli;
+pub mod limits;
 pub mod link;
 pub mod mesh;
 pub mod node;
