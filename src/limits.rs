@@ -31,8 +31,8 @@ pub const MTU_MAX: u16 = 2000;
 /// Smallest MTU of the TAP: what IPv4 asks of a link (RFC 791).
 pub const MTU_MIN: u16 = 68;
 
-/// Free bytes in front of a frame that came from the TAP: the longest overlay header that is put there.
-pub const HEADROOM: usize = 4;
+/// Free bytes in front of a frame that came from the TAP: room for overlay headers.
+pub const HEADROOM: usize = 16;
 
 /// Pieces that a frame may be split into (protocol).
 pub const PIECES: usize = 4;
@@ -83,7 +83,7 @@ pub const DIAL_STAGGER: Duration = Duration::from_millis(250);
 pub const CANDIDATES: usize = 8;
 /// Pause after a failed attempt: doubled each time from the first to the last, and drawn from its upper half.
 pub const REDIAL_FIRST: Duration = Duration::from_millis(500);
-pub const REDIAL_LAST: Duration = Duration::from_secs(10);
+pub const REDIAL_LAST: Duration = Duration::from_secs(30);
 /// A link that was up this long begins again with the first pause.
 pub const REDIAL_FORGIVEN: Duration = Duration::from_secs(30);
 

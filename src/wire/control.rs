@@ -12,7 +12,6 @@ pub const ALPN: &[u8] = b"quicap/1";
 pub const HEADER: usize = 3;
 
 const HELLO: u8 = 1;
-const REJECT: u8 = 2;
 
 /// Version of the messages in HELLO.
 pub const VERSION: u16 = 1;
@@ -23,7 +22,6 @@ pub const NETWORK_NAME: usize = 63;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message<'a> {
     Hello(Hello<'a>),
-    Reject(Reject, &'a str),
     /// A type of a later version: skipped.
     Unknown(u8),
 }
@@ -52,47 +50,31 @@ pub struct Hello<'a> {
 /// `Hello::mode`: carries Ethernet.
 pub const MODE_L2: u8 = 1;
 
-/// Why a HELLO was not accepted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Reject {
-    Network = 1,
-    Version = 2,
-    /// The database of nodes is full.
-    Full = 3,
-    /// All links are taken.
-    Busy = 4,
-    /// Another node has this id.
-    Duplicate = 5,
-    /// A number of a later version.
-    Other = 0xFF,
-}
-
-impl Reject {
-    fn parse(code: u8) -> Self {
-        [Self::Network, Self::Version, Self::Full, Self::Busy, Self::Duplicate]
-            .into_iter()
-            .find(|reject| *reject as u8 == code)
-            .unwrap_or(Self::Other)
-    }
-}
-
-/// Application error codes of QUIC's CONNECTION_CLOSE; the reason phrase is for people.
+/// Application error codes of QUIC's CONNECTION_CLOSE; the reason phrase is for people. What a message before the
+/// close would say could be lost with the stream, so the close itself says it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum CloseCode {
     /// BYE: the node stops, or this link is no longer configured.
     Bye = 0,
-    /// Another connection between the same two nodes took its place.
+    /// Another connection between the same two nodes took its place, or won the race.
     Replaced = 1,
     /// The control stream was not understood, or HELLO was missing or wrong.
     Protocol = 2,
-    /// HELLO was understood and not accepted; a REJECT said why.
-    Rejected = 3,
     /// No ACK came for too long.
-    Dead = 4,
-    /// The certificate is no good any more.
-    Certificate = 5,
+    Dead = 3,
+    /// The certificate is no good.
+    Certificate = 4,
+    /// HELLO names another network.
+    Network = 16,
+    /// HELLO has another version.
+    Version = 17,
+    /// The database of nodes is full.
+    Full = 18,
+    /// All links are taken.
+    Busy = 19,
+    /// Another node has this id, or the peer is the node itself.
+    Duplicate = 20,
 }
 
 /// Splits a control stream into messages.
@@ -122,17 +104,13 @@ pub fn next(bytes: &[u8]) -> Result<Next<'_>, Error> {
 }
 
 fn is_known(kind: u8) -> bool {
-    matches!(kind, HELLO | REJECT)
+    matches!(kind, HELLO)
 }
 
 fn parse(kind: u8, body: &[u8]) -> Result<Message<'_>, Error> {
     let mut reader = Reader(body);
     match kind {
         HELLO => Ok(Message::Hello(parse_hello(&mut reader)?)),
-        REJECT => {
-            let reject = Reject::parse(reader.u8()?);
-            Ok(Message::Reject(reject, core::str::from_utf8(reader.0).map_err(|_| Error)?))
-        }
         other => Ok(Message::Unknown(other)),
     }
 }
@@ -165,11 +143,6 @@ impl Message<'_> {
             Self::Hello(hello) => {
                 hello.emit(out);
                 HELLO
-            }
-            Self::Reject(reject, text) => {
-                out.push(*reject as u8);
-                out.extend(text.as_bytes().iter().take(255));
-                REJECT
             }
             Self::Unknown(kind) => *kind,
         };
@@ -232,16 +205,12 @@ mod tests {
             "010026 0001 0203 abababababababababababababababab 69200000 01 00 04 05a0 00000000 04 686f6d65"
                 .replace(' ', "")
         );
-        assert_eq!(emitted(&Message::Reject(Reject::Busy, "full")), b"\x02\x00\x05\x04full");
+        assert_eq!(emitted(&Message::Unknown(0x77)), [0x77, 0, 0]);
     }
 
     #[test]
     fn what_is_written_reads_back_the_same() {
-        for message in [
-            Message::Hello(hello()),
-            Message::Reject(Reject::Duplicate, "id 7 belongs to office"),
-            Message::Unknown(0x77),
-        ] {
+        for message in [Message::Hello(hello()), Message::Unknown(0x77)] {
             let bytes = emitted(&message);
             assert_eq!(next(&bytes), Ok(Next::Message(message, bytes.len())));
             for cut in 0..bytes.len() {
@@ -263,9 +232,6 @@ mod tests {
         let cases: &[(&[u8], Result<Next, Error>)] = &[
             (&[1, 0, 0], Err(Error)),
             (&[1, 0, 1, 9], Err(Error)),
-            (&[2, 0, 0], Err(Error)),
-            (&[2, 0, 2, 4, 0xFF], Err(Error)),
-            (&[2, 0, 1, 99], Ok(Next::Message(Message::Reject(Reject::Other, ""), 4))),
             (&[99, 0, 0], Ok(Next::Message(Message::Unknown(99), 3))),
             (&[99, 0xFF, 0xFF], Ok(Next::Skip(HEADER + 0xFFFF))),
             (&[1, 0xFF, 0xFF], Err(Error)),
