@@ -1,8 +1,8 @@
 //! QUICAP: many routers, one LAN, over QUIC.
 
+pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod cli;
 pub mod link;
 pub mod mesh;
 pub mod node;

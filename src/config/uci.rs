@@ -120,7 +120,9 @@ pub fn parse(text: &[u8]) -> Result<Package, SyntaxError> {
             match parser.statement(line) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(reason) => return Err(SyntaxError { line, reason, uci_position: parser.line.position() }),
+                Err(reason) => {
+                    return Err(SyntaxError { line, reason, uci_position: parser.line.position() });
+                }
             }
         }
     }
