@@ -32,7 +32,7 @@ pub fn file(seed: u64) -> Vec<u8> {
     if dice.one_in(4) {
         file.pop();
     }
-    if dice.one_in(3) {
+    if dice.one_in(4) {
         damage(&mut dice, &mut file);
     }
     file
@@ -47,7 +47,7 @@ fn statement(dice: &mut Dice, file: &mut Vec<u8>, index: usize) {
         0..=2 => config(dice, file),
         3..=6 => entry(dice, file, &[b"option", b"option", b"option", b"o"]),
         7..=9 => entry(dice, file, &[b"list", b"list", b"list", b"l"]),
-        10 => odd_line(dice, file),
+        10 if dice.one_in(2) => odd_line(dice, file),
         _ => file.extend_from_slice(dice.pick(&[b"", b"#", b"# comment 'open", b"   ", b"#;config a"])),
     }
 }
@@ -57,8 +57,13 @@ fn config(dice: &mut Dice, file: &mut Vec<u8>) {
     space(dice, file);
     let kind = dice.pick(&[b"network", b"peer", b"peer", b"a", b"x-y", b"a.b", b"!%", b"wifi_iface"]);
     quote(dice, file, kind);
-    if dice.roll(5) < 3 {
+    if dice.roll(5) < 2 {
         space(dice, file);
+        // Mostly a name of its own for each type, since a name of two types is refused.
+        if !dice.one_in(5) {
+            let letters = kind.iter().copied().filter(u8::is_ascii_lowercase);
+            return file.extend(letters.chain([b'0' + dice.roll(2) as u8]));
+        }
         let name =
             dice.pick(&[b"home", b"home", b"office", b"a", b"b", b"x_1", b"0", b"cfg02c2ab", b"", b"a-b"]);
         quote(dice, file, name);
@@ -68,8 +73,21 @@ fn config(dice: &mut Dice, file: &mut Vec<u8>) {
 fn entry(dice: &mut Dice, file: &mut Vec<u8>, words: &[&[u8]]) {
     file.extend_from_slice(dice.pick(words));
     space(dice, file);
-    let name =
-        dice.pick(&[b"tap", b"name", b"endpoint", b"e", b"e", b"f", b"mtu", b"x9_", b"9", b"bad-name"]);
+    let name = dice.pick(&[
+        b"tap",
+        b"name",
+        b"endpoint",
+        b"e",
+        b"e",
+        b"e",
+        b"e",
+        b"f",
+        b"mtu",
+        b"x9_",
+        b"9",
+        b"name",
+    ]);
+    let name = if dice.one_in(40) { b"bad-name" } else { name };
     quote(dice, file, name);
     if !dice.one_in(10) {
         space(dice, file);
@@ -139,7 +157,8 @@ fn quote(dice: &mut Dice, file: &mut Vec<u8>, text: &[u8]) {
             quote(dice, file, left);
             quote(dice, file, right);
         }
-        _ => file.extend_from_slice(text),
+        _ if text.iter().all(u8::is_ascii_graphic) || dice.one_in(6) => file.extend_from_slice(text),
+        _ => wrap(file, text, b'\'', b"'\\''"),
     }
 }
 
@@ -168,7 +187,7 @@ fn space(dice: &mut Dice, file: &mut Vec<u8>) {
 }
 
 fn end(dice: &mut Dice, file: &mut Vec<u8>, crlf: bool) {
-    match dice.roll(16) {
+    match dice.roll(24) {
         0 => file.extend_from_slice(b" ; "),
         1 => file.extend_from_slice(dice.pick(&[b";", b" ;", b"; ;", b" ;\n", b";\n", b";#\n"])),
         2 => file.extend_from_slice(dice.pick(&[b" # note\n", b"#\n", b" #'\n", b" #\\\n"])),
