@@ -1,0 +1,118 @@
+//! Certificate revocation lists: reads them. Making one is ca.rs's duty.
+//!
+//! Only whole lists (no delta, no indirect ones): an unknown critical extension refuses the list, as RFC 5280
+//! section 5.2 demands. Read first: RFC 5280, section 5.
+
+use rustls_pki_types::CertificateRevocationListDer;
+use rustls_pki_types::pem::PemObject;
+use yasna::tags::{TAG_GENERALIZEDTIME, TAG_SEQUENCE, TAG_UTCTIME};
+use yasna::{ASN1Result, BERReader, BERReaderSeq, Tag};
+
+use crate::pki::certificate::{
+    Certificate, Serial, Signed, invalid, read_extensions, read_serial, read_time,
+};
+use crate::pki::fault::Fault;
+
+const CRL_NUMBER: &[u64] = &[2, 5, 29, 20];
+
+/// One list of one CA.
+pub struct Crl {
+    /// Distinguished name, as DER with tag and length.
+    pub issuer: Vec<u8>,
+    /// Grows with every list of a CA.
+    pub number: Option<u64>,
+    /// UNIX seconds.
+    pub this_update: u32,
+    /// When the next list is due; being late is only worth a warning.
+    pub next_update: Option<u32>,
+    /// Sorted.
+    revoked: Vec<Serial>,
+    signed: Signed,
+}
+
+impl Crl {
+    /// All lists of a PEM file; an empty file holds none.
+    pub fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, Fault> {
+        let mut lists = Vec::new();
+        for der in CertificateRevocationListDer::pem_slice_iter(pem) {
+            let der = der.map_err(|_| Fault::Pem)?;
+            let malformed = Fault::Malformed("CRL", lists.len() + 1);
+            lists.push(Self::from_der(&der).ok_or(malformed)?);
+        }
+        if lists.is_empty() && !pem.trim_ascii().is_empty() {
+            return Err(Fault::Missing("X509 CRL"));
+        }
+        Ok(lists)
+    }
+
+    pub fn from_der(der: &[u8]) -> Option<Self> {
+        let signed = Signed::from_der(der).ok()?;
+        let mut list = yasna::parse_der(&signed.message, |r| r.read_sequence(read_list)).ok()?;
+        list.signed = signed;
+        Some(list)
+    }
+
+    /// Whether this CA, by name and key, made the list.
+    pub fn is_from(&self, ca: &Certificate) -> bool {
+        self.issuer == ca.subject && self.signed.is_signed_by(&ca.spki)
+    }
+
+    pub fn revokes(&self, serial: Serial) -> bool {
+        self.revoked.binary_search(&serial).is_ok()
+    }
+
+    pub fn revoked(&self) -> &[Serial] {
+        &self.revoked
+    }
+}
+
+fn read_list(reader: &mut BERReaderSeq<'_, '_>) -> ASN1Result<Crl> {
+    if reader.next().read_u8()? != 1 {
+        return Err(invalid()); // version 2 only (RFC 5280, 5.1.2.1)
+    }
+    reader.next().read_der()?; // signature algorithm again
+    let issuer = reader.next().read_der()?;
+    let this_update = read_time(reader.next())?;
+    let next_update = reader.read_optional(|r| match r.lookahead_tag()? {
+        TAG_UTCTIME | TAG_GENERALIZEDTIME => read_time(r),
+        _ => Err(invalid()),
+    })?;
+    let revoked = reader.read_optional(|r| match r.lookahead_tag()? {
+        TAG_SEQUENCE => read_revoked(r),
+        _ => Err(invalid()),
+    })?;
+    let mut number = None;
+    reader.read_optional(|r| r.read_tagged(Tag::context(0), |r| read_number(r).map(|n| number = n)))?;
+    let mut revoked = revoked.unwrap_or_default();
+    revoked.sort_unstable();
+    let signed = Signed { message: Vec::new(), algorithm: Vec::new(), signature: Vec::new() };
+    Ok(Crl { issuer, number, this_update, next_update, revoked, signed })
+}
+
+fn read_revoked(reader: BERReader<'_, '_>) -> ASN1Result<Vec<Serial>> {
+    let mut revoked = Vec::new();
+    reader.read_sequence_of(|reader| {
+        reader.read_sequence(|r| {
+            revoked.push(read_serial(r.next())?);
+            read_time(r.next())?;
+            let extensions = r.read_optional(read_extensions)?.unwrap_or_default();
+            if extensions.iter().any(|extension| extension.critical) {
+                return Err(invalid());
+            }
+            Ok(())
+        })
+    })?;
+    Ok(revoked)
+}
+
+fn read_number(reader: BERReader<'_, '_>) -> ASN1Result<Option<u64>> {
+    let mut number = None;
+    for extension in read_extensions(reader)? {
+        if extension.oid == CRL_NUMBER {
+            number = Some(yasna::parse_der(&extension.value, |r| r.read_u64())?);
+        } else if extension.critical {
+            return Err(invalid());
+        }
+    }
+    Ok(number)
+}

@@ -1,0 +1,70 @@
+//! Our own certificate chain and its private key, as TLS uses them.
+//!
+//! Does not judge the certificate: hand [`Identity::chain`] to [`Trust::judge`](super::verify::Trust::judge).
+
+use std::sync::Arc;
+
+use rustls::crypto::ring::sign::{any_ecdsa_type, any_eddsa_type};
+use rustls::pki_types::CertificateDer;
+use rustls::sign::{CertifiedKey, SigningKey};
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
+
+use crate::pki::fault::Fault;
+use crate::pki::verify::certificates_from_pem;
+
+/// Who we are. Not `Debug`: it holds the key.
+#[derive(Clone)]
+pub struct Identity {
+    key: Arc<CertifiedKey>,
+}
+
+impl Identity {
+    /// Reads `node.crt` (the node's certificate first, then intermediates) and `node.key`.
+    ///
+    /// # Errors
+    /// Unreadable PEM, an encrypted or unsupported key, a key that does not belong to the certificate.
+    pub fn from_pem(cert_pem: &[u8], key_pem: &[u8]) -> Result<Self, Fault> {
+        let chain = certificates_from_pem(cert_pem)?;
+        let key = CertifiedKey::new(chain, signing_key(key_pem)?);
+        match key.keys_match() {
+            Ok(()) => Ok(Self { key: Arc::new(key) }),
+            Err(rustls::Error::InconsistentKeys(_)) => Err(Fault::KeyMismatch),
+            Err(_) => Err(Fault::Malformed("CERTIFICATE", 1)),
+        }
+    }
+
+    /// The node's certificate, then the intermediates.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.key.cert
+    }
+
+    pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {
+        self.key.clone()
+    }
+}
+
+/// Reads a private key in PKCS#8 or SEC1, as openssl writes them.
+fn signing_key(pem: &[u8]) -> Result<Arc<dyn SigningKey>, Fault> {
+    let key = private_key_from_pem(pem)?;
+    if let Ok(key) = any_ecdsa_type(&key) {
+        return Ok(key);
+    }
+    match &key {
+        PrivateKeyDer::Pkcs8(pkcs8) => any_eddsa_type(pkcs8).map_err(|_| Fault::KeyUnsupported),
+        _ => Err(Fault::KeyUnsupported),
+    }
+}
+
+pub(crate) fn private_key_from_pem(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {
+    match PrivateKeyDer::from_pem_slice(pem) {
+        Ok(key) => Ok(key),
+        Err(_) if contains(pem, b"ENCRYPTED") => Err(Fault::KeyEncrypted),
+        Err(rustls_pki_types::pem::Error::NoItemsFound) => Err(Fault::Missing("PRIVATE KEY")),
+        Err(_) => Err(Fault::Pem),
+    }
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}
