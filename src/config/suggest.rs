@@ -23,6 +23,7 @@ fn distance(left: &str, right: &str) -> usize {
     for (i, a) in left.bytes().enumerate() {
         let mut diagonal = i;
         let mut last = i + 1;
+        row.first_mut().into_iter().for_each(|cell| *cell = last);
         for (cell, b) in row.iter_mut().skip(1).zip(right.bytes()) {
             let replaced = diagonal + usize::from(a != b);
             diagonal = *cell;

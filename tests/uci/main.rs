@@ -7,6 +7,7 @@
 mod cases;
 mod generate;
 mod real;
+mod schema;
 
 use std::io::Write;
 
