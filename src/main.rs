@@ -16,15 +16,17 @@ struct Arguments {
 #[argh(subcommand)]
 enum Command {
     Ca(cli::ca::Ca),
+    Check(cli::check::Check),
     Csr(cli::csr::Csr),
     Install(cli::install::Install),
+    UciShow(cli::uci_show::UciShow),
 }
 
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("quicap: {}", failure.message);
+            failure.message.trim_end().lines().for_each(|line| eprintln!("quicap: {line}"));
             ExitCode::from(failure.code)
         }
     }
@@ -36,8 +38,10 @@ fn run() -> Result<(), Failure> {
     match Arguments::from_args(&["quicap"], &words) {
         Ok(arguments) => match arguments.command {
             Command::Ca(args) => cli::ca::run(&args),
+            Command::Check(args) => cli::check::run(&args),
             Command::Csr(args) => cli::csr::run(&args),
             Command::Install(args) => cli::install::run(&args),
+            Command::UciShow(args) => cli::uci_show::run(&args),
         },
         Err(early) if early.status.is_ok() => {
             println!("{}", early.output);

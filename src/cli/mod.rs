@@ -4,16 +4,18 @@
 use std::fmt;
 
 pub mod ca;
+pub mod check;
 pub mod csr;
 pub mod files;
 pub mod install;
+pub mod uci_show;
 
 /// Why a command ends the program, and with which exit code.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
     /// 1 run-time failure, 2 wrong usage or configuration, 3 our own certificate is no good.
     pub code: u8,
-    /// One line: which file, option or node, what was expected, what to do.
+    /// One line for each fault: which file, option or node, what was expected, what to do.
     pub message: String,
 }
 
