@@ -19,6 +19,7 @@ enum Command {
     Check(cli::check::Check),
     Csr(cli::csr::Csr),
     Install(cli::install::Install),
+    Run(cli::run::Run),
     UciShow(cli::uci_show::UciShow),
 }
 
@@ -41,6 +42,7 @@ fn run() -> Result<(), Failure> {
             Command::Check(args) => cli::check::run(&args),
             Command::Csr(args) => cli::csr::run(&args),
             Command::Install(args) => cli::install::run(&args),
+            Command::Run(args) => cli::run::run(args),
             Command::UciShow(args) => cli::uci_show::run(&args),
         },
         Err(early) if early.status.is_ok() => {

@@ -17,7 +17,7 @@ use crate::pki::date::Day;
 #[argh(subcommand, name = "check")]
 pub struct Check {
     /// the configuration (default: /etc/config/quicap)
-    #[argh(option, default = "String::from(\"/etc/config/quicap\")")]
+    #[argh(option, default = "super::CONFIG.to_owned()")]
     pub config: String,
 }
 

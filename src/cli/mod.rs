@@ -8,6 +8,7 @@ pub mod check;
 pub mod csr;
 pub mod files;
 pub mod install;
+pub mod run;
 pub mod uci_show;
 
 /// Why a command ends the program, and with which exit code.
@@ -32,6 +33,9 @@ impl Failure {
         Self { code: 3, message: message.to_string() }
     }
 }
+
+/// Where the configuration is unless `--config` says otherwise.
+const CONFIG: &str = "/etc/config/quicap";
 
 /// The program's arguments, fit for argh: it takes a lone `-` for an option, so standard input and output travel
 /// as [`files::STANDARD`].

@@ -40,10 +40,12 @@ impl Waiter {
         self.entries.push(libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 });
     }
 
-    /// Sleeps until at least one is ready. A signal may end it early.
-    pub fn wait(&mut self) -> io::Result<()> {
+    /// Finds out which are ready. With `sleep`, waits until at least one is; a signal may end it early.
+    pub fn wait(&mut self, sleep: bool) -> io::Result<()> {
+        let timeout = if sleep { -1 } else { 0 };
         // SAFETY: the pointer and the length are those of the vector; the kernel writes only `revents`.
-        let result = unsafe { libc::poll(self.entries.as_mut_ptr(), self.entries.len() as libc::nfds_t, -1) };
+        let result =
+            unsafe { libc::poll(self.entries.as_mut_ptr(), self.entries.len() as libc::nfds_t, timeout) };
         match check(result) {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
@@ -63,7 +65,8 @@ pub struct Bell(OwnedFd);
 impl Bell {
     pub fn new() -> io::Result<Arc<Self>> {
         // SAFETY: the call takes no pointer; the descriptor it returns is new and ours alone.
-        let fd = unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC))?) };
+        let fd =
+            unsafe { OwnedFd::from_raw_fd(check(libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC))?) };
         Ok(Arc::new(Self(fd)))
     }
 
@@ -110,7 +113,7 @@ mod tests {
         let mut waiter = Waiter::default();
         waiter.add(quiet.as_fd(), Interest::Read);
         waiter.add(bell.as_fd(), Interest::Read);
-        waiter.wait().expect("waits");
+        waiter.wait(true).expect("waits");
         thread.join().expect("the thread ends");
         assert!(!waiter.is_ready(0) && waiter.is_ready(1));
         bell.clear();
@@ -119,7 +122,7 @@ mod tests {
         waiter.add(quiet.as_fd(), Interest::Read);
         waiter.add(bell.as_fd(), Interest::Read);
         waiter.add(bell.as_fd(), Interest::Nothing);
-        waiter.wait().expect("waits");
+        waiter.wait(true).expect("waits");
         assert!(waiter.is_ready(0) && !waiter.is_ready(1) && !waiter.is_ready(2));
     }
 }
