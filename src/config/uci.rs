@@ -282,7 +282,8 @@ mod tests {
 
     #[test]
     fn sections_and_values_know_where_their_statements_began() {
-        let text = b"\n# x\nconfig a n\nlist b 'x\ny'\nlist b z\n\nconfig c \\\n d\noption e f\nconfig a n\nlist b w";
+        let text =
+            b"\n# x\nconfig a n\nlist b 'x\ny'\nlist b z\n\nconfig c \\\nd\noption e f\nconfig a n\nlist b w";
         let package = parse(text).unwrap();
         let [first, second] = &package.sections[..] else { panic!("{package:?}") };
         assert_eq!((first.line, second.line), (3, 8));
