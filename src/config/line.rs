@@ -164,7 +164,7 @@ impl<'a> Line<'a> {
             self.number = self.next_number;
         }
         if self.pos + 1 >= self.capacity {
-            self.capacity *= 2;
+            self.capacity = self.capacity.saturating_mul(2);
         }
         loop {
             let piece = self.read_piece(self.capacity - self.text.len() - 1);
@@ -176,7 +176,7 @@ impl<'a> Line<'a> {
                 self.newlines += 1;
                 return;
             }
-            self.capacity *= 2;
+            self.capacity = self.capacity.saturating_mul(2);
         }
     }
 
@@ -256,6 +256,15 @@ mod tests {
         assert_eq!(line.text, b"");
         assert!(line.advance());
         assert_eq!((line.text.as_slice(), line.number()), (&b"e"[..], 4));
+        assert!(!line.advance());
+    }
+
+    #[test]
+    fn many_lines_cut_by_nul_bytes_are_one_line_and_overflow_nothing() {
+        let file = b"x\0\n".repeat(200);
+        let mut line = Line::new(&file);
+        assert!(line.advance());
+        assert_eq!(line.text, b"x".repeat(200));
         assert!(!line.advance());
     }
 

@@ -271,3 +271,66 @@ fn check(condition: bool, reason: Reason) -> Result<(), Reason> {
 fn ascii(bytes: Vec<u8>) -> String {
     bytes.into_iter().map(char::from).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(entry: &Entry) -> Vec<u32> {
+        entry.values.iter().map(|value| value.line).collect()
+    }
+
+    #[test]
+    fn sections_and_values_know_where_their_statements_began() {
+        let text =
+            b"\n# x\nconfig a n\nlist b 'x\ny'\nlist b z\n\nconfig c \\\nd\noption e f\nconfig a n\nlist b w";
+        let package = parse(text).unwrap();
+        let [first, second] = &package.sections[..] else { panic!("{package:?}") };
+        assert_eq!((first.line, second.line), (3, 8));
+        assert_eq!(lines_of(first.entry("b").unwrap()), [4, 6, 12]);
+        assert_eq!(lines_of(second.entry("e").unwrap()), [10]);
+    }
+
+    #[test]
+    fn an_option_set_again_keeps_its_place_and_takes_the_new_line() {
+        let package =
+            parse(b"config a\noption x 1\noption y 2\nlist x 3\noption y ''\noption x 1\n").unwrap();
+        let entries = &package.sections[0].entries;
+        let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(names, ["x", "y"]);
+        assert_eq!((entries[0].list, lines_of(&entries[0])), (false, vec![6]));
+        assert_eq!(lines_of(&entries[1]), [3]);
+    }
+
+    #[test]
+    fn a_made_up_name_can_be_used_to_go_on_with_its_section() {
+        let first = parse(b"config peer\noption x 1").unwrap();
+        let name = &first.sections[0].name;
+        let text = format!("config peer\noption x 1\nconfig peer '{name}'\noption y 2\nconfig peer");
+        let package = parse(text.as_bytes()).unwrap();
+        assert_eq!(package.sections.len(), 2);
+        assert_eq!(package.sections[0].entries.len(), 2);
+        assert!(package.sections[0].anonymous && name.starts_with("cfg01"), "{name}");
+    }
+
+    #[test]
+    fn each_reason_is_given_at_the_line_where_the_statement_begins() {
+        use Reason::*;
+        let table: [(&[u8], u32, Reason); 10] = [
+            (b"\nfoo", 2, UnknownStatement),
+            (b"config", 1, NothingFollows),
+            (b"config ''", 1, MissingArgument),
+            (b"config a\noption b c d", 2, ExtraArgument),
+            (b"config a b-c", 1, BadName),
+            (b"config 'a b'", 1, BadType),
+            (b"option a b", 1, NoSection),
+            (b"config a n\nconfig b n", 2, OtherType),
+            (b"config a\noption b 'c\n\n\n", 2, OpenQuote),
+            (b"package a.b", 1, BadName),
+        ];
+        for (text, line, reason) in table {
+            let error = parse(text).unwrap_err();
+            assert_eq!((error.line, error.reason), (line, reason), "{:?}", String::from_utf8_lossy(text));
+        }
+    }
+}
