@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::Failure;
 
 /// Stands for standard input or output in arguments, where the user wrote `-`. Not a path: it holds a NUL.
-pub const STANDARD: &str = "-\0";
+pub const STANDARD: &str = "\0-";
 
 /// Keys, and what else only root should read.
 pub const SECRET: u32 = 0o600;
