@@ -2,6 +2,7 @@
 
 mod links;
 mod members;
+mod reload;
 mod rogue;
 mod world;
 

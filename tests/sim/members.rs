@@ -14,8 +14,9 @@ use quicap::pki::identity::Identity;
 use quicap::pki::tls::Suites;
 use quicap::pki::verify::Trust;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
+    date_time_ymd,
 };
 
 use crate::world::{DIAL, LISTEN, PORT, World};
@@ -65,10 +66,34 @@ impl Ca {
         (certificate.pem(), key.serialize_pem())
     }
 
+    /// A CRL that revokes these serial numbers, PEM.
+    pub fn revoke(&self, serials: &[&[u8]]) -> String {
+        let revoked = |serial: &&[u8]| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(serial),
+            revocation_time: date_time_ymd(2026, 6, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 6, 1),
+            next_update: date_time_ymd(2030, 1, 1),
+            crl_number: SerialNumber::from(2),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).expect("a CRL").pem().expect("PEM")
+    }
+
     pub fn credentials(&self, name: &str, id: u16) -> Credentials {
+        self.credentials_with_crl(name, id, None)
+    }
+
+    pub fn credentials_with_crl(&self, name: &str, id: u16, crl: Option<&str>) -> Credentials {
         let (certificate, key) = self.issue(name, id, NETWORK);
         let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes()).expect("an identity");
-        let trust = Trust::from_pem(NETWORK, self.pem.as_bytes(), None).expect("a trust anchor");
+        let trust =
+            Trust::from_pem(NETWORK, self.pem.as_bytes(), crl.map(str::as_bytes)).expect("a trust anchor");
         let me = trust.judge(identity.chain(), NOW, true).expect("a good certificate");
         Credentials { identity: Arc::new(identity), trust: Arc::new(trust), me }
     }

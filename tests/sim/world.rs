@@ -244,8 +244,8 @@ impl World {
         self.drain(site);
     }
 
-    /// Carries everything away that a node wants carried.
-    fn drain(&mut self, site: usize) {
+    /// Carries everything away that a node wants carried; for who acts on a node by hand.
+    pub fn drain(&mut self, site: usize) {
         let now = self.now;
         let ip = self.sites[site].ip;
         let Some(mut node) = self.sites[site].node.take() else { return };
