@@ -40,9 +40,13 @@ pub fn run(arguments: &Status) -> Result<(), Failure> {
         Some(path) => path.clone(),
         None => choose(Path::new(DIRECTORY), arguments.network.as_deref())?,
     };
-    let network = arguments.network.clone().unwrap_or_else(|| name_of(&path));
+    // The name of a socket that was given need not be the network's.
+    let network = match &arguments.socket {
+        Some(_) => arguments.network.clone(),
+        None => Some(name_of(&path)),
+    };
     let verb = if arguments.json { "status\n" } else { "table\n" };
-    let answer = ask(&path, verb, PATIENCE).map_err(|error| explain(&error, &network, &path))?;
+    let answer = ask(&path, verb, PATIENCE).map_err(|error| explain(&error, network.as_deref(), &path))?;
     if answer.is_empty() {
         return Err(Failure::runtime(format!("the daemon at {} closed without an answer", path.display())));
     }
@@ -121,16 +125,16 @@ fn converse(path: &Path, verb: &str) -> io::Result<String> {
     Ok(answer)
 }
 
-fn explain(error: &io::Error, network: &str, path: &Path) -> Failure {
+fn explain(error: &io::Error, network: Option<&str>, path: &Path) -> Failure {
     let path = path.display();
-    let start = format!("start it with /etc/init.d/quicap start, or quicap run {network}");
+    let (of, run) = match network {
+        Some(network) => (format!(" for network '{network}'"), format!(" {network}")),
+        None => (String::new(), String::new()),
+    };
+    let start = format!("start it with /etc/init.d/quicap start, or quicap run{run}");
     Failure::runtime(match error.kind() {
-        io::ErrorKind::NotFound => {
-            format!("no daemon for network '{network}' (no socket at {path}); {start}")
-        }
-        io::ErrorKind::ConnectionRefused => {
-            format!("no daemon for network '{network}' (nobody listens at {path}); {start}")
-        }
+        io::ErrorKind::NotFound => format!("no daemon{of} (no socket at {path}); {start}"),
+        io::ErrorKind::ConnectionRefused => format!("no daemon{of} (nobody listens at {path}); {start}"),
         io::ErrorKind::PermissionDenied => format!("{path}: not permitted: must run as root"),
         io::ErrorKind::TimedOut => {
             format!("the daemon at {path} does not answer within {} s", PATIENCE.as_secs())
@@ -175,21 +179,17 @@ mod tests {
     fn without_a_daemon_one_line_says_so() {
         let directory = scratch("without");
         let path = directory.join("home.sock");
-        let status = |path: &Path| {
-            run(&Status { network: None, socket: Some(path.to_owned()), json: false }).unwrap_err()
+        let status = |network: Option<&str>| {
+            let network = network.map(str::to_owned);
+            run(&Status { network, socket: Some(path.clone()), json: false }).unwrap_err()
         };
-        let missing = status(&path);
-        assert_eq!(
-            missing.message,
-            format!(
-                "no daemon for network 'home' (no socket at {}); start it with /etc/init.d/quicap start, or quicap run home",
-                path.display()
-            )
-        );
+        let start = "start it with /etc/init.d/quicap start, or quicap run";
+        let missing = format!("(no socket at {}); {start}", path.display());
+        assert_eq!(status(None).message, format!("no daemon {missing}"));
+        assert_eq!(status(Some("lab")).message, format!("no daemon for network 'lab' {missing} lab"));
         drop(UnixListener::bind(&path).unwrap());
-        let dead = status(&path);
-        assert!(dead.message.contains("nobody listens at"), "{dead:?}");
-        assert_eq!((missing.code, dead.code), (1, 1));
+        let dead = status(Some("home"));
+        assert!(dead.code == 1 && dead.message.contains("nobody listens at"), "{dead:?}");
         std::fs::remove_dir_all(directory).unwrap();
     }
 
@@ -199,7 +199,7 @@ mod tests {
         let path = directory.join("home.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let hangs = ask(&path, "table\n", Duration::from_millis(50)).unwrap_err();
-        assert!(explain(&hangs, "home", &path).message.contains("does not answer within 3 s"));
+        assert!(explain(&hangs, None, &path).message.contains("does not answer within 3 s"));
         let long = "x".repeat(300_000);
         let expected = long.clone();
         let server = thread::spawn(move || {
