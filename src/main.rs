@@ -20,6 +20,7 @@ enum Command {
     Csr(cli::csr::Csr),
     Install(cli::install::Install),
     Run(cli::run::Run),
+    Status(cli::status::Status),
     UciShow(cli::uci_show::UciShow),
 }
 
@@ -43,6 +44,7 @@ fn run() -> Result<(), Failure> {
             Command::Csr(args) => cli::csr::run(&args),
             Command::Install(args) => cli::install::run(&args),
             Command::Run(args) => cli::run::run(args),
+            Command::Status(args) => cli::status::run(&args),
             Command::UciShow(args) => cli::uci_show::run(&args),
         },
         Err(early) if early.status.is_ok() => {

@@ -9,6 +9,7 @@ pub mod csr;
 pub mod files;
 pub mod install;
 pub mod run;
+pub mod status;
 pub mod uci_show;
 
 /// Why a command ends the program, and with which exit code.

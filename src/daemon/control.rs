@@ -52,8 +52,8 @@ impl Control {
     }
 
     pub fn resolve(&self, query: Query) {
-        let (host, port) = (query.host.clone(), query.port);
-        self.resolver.resolve(query, &host, port);
+        let host = query.host.clone();
+        self.resolver.resolve(query, &host);
     }
 
     /// Lets the tasks go on; call when the bell has rung, and once before the first wait.

@@ -8,6 +8,7 @@ mod report;
 pub mod resolve;
 pub mod socket;
 mod sockets;
+pub mod table;
 mod turn;
 
 use std::path::PathBuf;
@@ -118,9 +119,7 @@ fn lines(texts: impl Iterator<Item = String>) -> String {
 
 fn lock(socket: &std::path::Path) -> Result<Lock, Failure> {
     socket::make_directory(socket).map_err(|error| Failure::runtime(error.to_string()))?;
-    let mut path = socket.as_os_str().to_owned();
-    path.push(".lock");
-    Lock::acquire(path.as_ref()).map_err(|error| Failure::runtime(error.to_string()))
+    Lock::acquire(&socket::lock_path(socket)).map_err(|error| Failure::runtime(error.to_string()))
 }
 
 /// Small routers get small buffers.

@@ -185,6 +185,10 @@ impl Links {
         &self.config.credentials.me
     }
 
+    pub fn trust(&self) -> &Trust {
+        &self.config.credentials.trust
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Link> {
         self.links.iter().flatten()
     }

@@ -6,6 +6,8 @@
 
 pub mod carrier;
 mod journal;
+pub mod json;
+pub mod status;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};

@@ -52,7 +52,7 @@ fn question(name: &str) -> Vec<u8> {
     message.extend_from_slice(&(libc::NLM_F_REQUEST as u16).to_ne_bytes());
     message.resize(HEADER + INFO, 0);
     message.extend_from_slice(&((ATTRIBUTE + name.len() + 1) as u16).to_ne_bytes());
-    message.extend_from_slice(&(libc::IFLA_IFNAME as u16).to_ne_bytes());
+    message.extend_from_slice(&libc::IFLA_IFNAME.to_ne_bytes());
     message.extend_from_slice(name.as_bytes());
     message.resize(length, 0);
     message
@@ -74,7 +74,7 @@ fn exchange(question: &[u8]) -> io::Result<Vec<u8>> {
     let Ok(n) = usize::try_from(n) else { return Err(io::Error::last_os_error()) };
     answer.truncate(n);
     match (u16_at(&answer, 4), i32_at(&answer, HEADER)) {
-        (Some(kind), Some(code)) if i32::from(kind) == libc::NLMSG_ERROR as i32 => {
+        (Some(kind), Some(code)) if i32::from(kind) == libc::NLMSG_ERROR => {
             Err(io::Error::from_raw_os_error(-code))
         }
         _ => Ok(answer),

@@ -11,6 +11,7 @@ pub mod signal;
 pub mod timer;
 pub mod tun;
 pub mod udp;
+pub mod unix;
 pub mod wait;
 
 use std::fmt;
