@@ -5,11 +5,13 @@
 use core::fmt;
 
 use ring::digest;
+use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use yasna::models::TaggedDerValue;
 use yasna::tags::{TAG_GENERALIZEDTIME, TAG_UTCTIME};
 use yasna::{ASN1Error, ASN1ErrorKind, ASN1Result, BERReader, BERReaderSeq, Tag};
 
+use crate::pki::fault::Fault;
 use crate::types::Fingerprint;
 
 /// Signature algorithms that chains, CRLs, requests and handshakes may use. No RSA: it would cost every router
@@ -24,7 +26,7 @@ pub static SIGNATURES: &[&dyn SignatureVerificationAlgorithm] = &[
 
 const KEY_USAGE: &[u64] = &[2, 5, 29, 15];
 const SUBJECT_KEY: &[u64] = &[2, 5, 29, 14];
-const ALT_NAME: &[u64] = &[2, 5, 29, 17];
+pub(crate) const ALT_NAME: &[u64] = &[2, 5, 29, 17];
 const BASIC_CONSTRAINTS: &[u64] = &[2, 5, 29, 19];
 const AUTHORITY_KEY: &[u64] = &[2, 5, 29, 35];
 const EXTENDED_USAGE: &[u64] = &[2, 5, 29, 37];
@@ -54,6 +56,14 @@ impl Serial {
         let byte = |i: usize| digits.get(2 * i..2 * i + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         let bytes: Vec<u8> = (0..20).map_while(byte).collect();
         Self::from_be_bytes(&bytes)
+    }
+
+    /// 126 random bits behind a leading one: never zero or negative, always 16 bytes.
+    pub fn random() -> Result<Self, Fault> {
+        let mut bytes = [0; 16];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| Fault::Library("no random numbers".into()))?;
+        bytes[0] = bytes[0] & 0x3F | 0x40;
+        Self::from_be_bytes(&bytes).ok_or(Fault::Library("no random numbers".into()))
     }
 
     /// Big-endian, without leading zeros.
@@ -186,28 +196,13 @@ impl Certificate {
                 BASIC_CONSTRAINTS => (self.is_ca, self.path_length) = read_basic_constraints(value)?,
                 KEY_USAGE => self.key_usage = Some(read_key_usage(value)?),
                 EXTENDED_USAGE => self.extended_usage = Some(read_extended_usage(value)?),
-                ALT_NAME => self.read_alt_names(value)?,
+                ALT_NAME => (self.dns_names, self.uris) = read_alt_names(value)?,
                 SUBJECT_KEY => self.subject_key = Some(yasna::parse_der(value, |r| r.read_bytes())?),
                 AUTHORITY_KEY => self.authority_key = read_authority_key(value)?,
                 _ => {}
             }
         }
         Ok(())
-    }
-
-    fn read_alt_names(&mut self, value: &[u8]) -> ASN1Result<()> {
-        yasna::parse_der(value, |r| {
-            r.read_sequence_of(|r| {
-                let name = r.read_tagged_der()?;
-                let text = || String::from_utf8_lossy(name.value()).into_owned();
-                if name.tag() == Tag::context(2) {
-                    self.dns_names.push(text());
-                } else if name.tag() == Tag::context(6) {
-                    self.uris.push(text());
-                }
-                Ok(())
-            })
-        })
     }
 }
 
@@ -296,6 +291,24 @@ pub(crate) fn read_time(reader: BERReader<'_, '_>) -> ASN1Result<u32> {
         _ => return Err(invalid()),
     };
     Ok(u32::try_from(unix_s.max(0)).unwrap_or(u32::MAX))
+}
+
+/// subjectAltName: the dNSNames and the URIs. What is not ASCII stays visible, to be refused.
+pub(crate) fn read_alt_names(value: &[u8]) -> ASN1Result<(Vec<String>, Vec<String>)> {
+    let (mut dns_names, mut uris) = (Vec::new(), Vec::new());
+    yasna::parse_der(value, |r| {
+        r.read_sequence_of(|r| {
+            let name = r.read_tagged_der()?;
+            let text = || String::from_utf8_lossy(name.value()).into_owned();
+            if name.tag() == Tag::context(2) {
+                dns_names.push(text());
+            } else if name.tag() == Tag::context(6) {
+                uris.push(text());
+            }
+            Ok(())
+        })
+    })?;
+    Ok((dns_names, uris))
 }
 
 fn read_basic_constraints(value: &[u8]) -> ASN1Result<(bool, Option<u32>)> {

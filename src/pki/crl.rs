@@ -25,9 +25,10 @@ pub struct Crl {
     pub this_update: u32,
     /// When the next list is due; being late is only worth a warning.
     pub next_update: Option<u32>,
+    /// The whole list.
+    pub der: Vec<u8>,
     /// Sorted.
     revoked: Vec<Serial>,
-    signed: Signed,
 }
 
 impl Crl {
@@ -48,13 +49,14 @@ impl Crl {
     pub fn from_der(der: &[u8]) -> Option<Self> {
         let signed = Signed::from_der(der).ok()?;
         let mut list = yasna::parse_der(&signed.message, |r| r.read_sequence(read_list)).ok()?;
-        list.signed = signed;
+        list.der = der.to_vec();
         Some(list)
     }
 
     /// Whether this CA, by name and key, made the list.
     pub fn is_from(&self, ca: &Certificate) -> bool {
-        self.issuer == ca.subject && self.signed.is_signed_by(&ca.spki)
+        self.issuer == ca.subject
+            && Signed::from_der(&self.der).is_ok_and(|signed| signed.is_signed_by(&ca.spki))
     }
 
     pub fn revokes(&self, serial: Serial) -> bool {
@@ -85,8 +87,7 @@ fn read_list(reader: &mut BERReaderSeq<'_, '_>) -> ASN1Result<Crl> {
     reader.read_optional(|r| r.read_tagged(Tag::context(0), |r| read_number(r).map(|n| number = n)))?;
     let mut revoked = revoked.unwrap_or_default();
     revoked.sort_unstable();
-    let signed = Signed { message: Vec::new(), algorithm: Vec::new(), signature: Vec::new() };
-    Ok(Crl { issuer, number, this_update, next_update, revoked, signed })
+    Ok(Crl { issuer, number, this_update, next_update, der: Vec::new(), revoked })
 }
 
 fn read_revoked(reader: BERReader<'_, '_>) -> ASN1Result<Vec<Serial>> {

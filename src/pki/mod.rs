@@ -4,13 +4,18 @@
 //! Never: sockets, files, the clock (the caller hands over bytes and the time). Read first: docs/certificates.md,
 //! RFC 5280 (certificates and CRLs), RFC 2986 (requests), RFC 9001 (TLS in QUIC).
 
+pub mod bundle;
+pub mod ca;
 pub mod certificate;
 pub mod clock;
 pub mod crl;
+pub mod csr;
 pub mod date;
 pub mod fault;
 pub mod identity;
+pub mod index;
 pub mod rights;
+pub mod text;
 pub mod tls;
 pub mod verify;
 
