@@ -17,6 +17,7 @@ struct Arguments {
 enum Command {
     Ca(cli::ca::Ca),
     Csr(cli::csr::Csr),
+    Demo(cli::demo::Demo),
     Install(cli::install::Install),
 }
 
@@ -37,6 +38,7 @@ fn run() -> Result<(), Failure> {
         Ok(arguments) => match arguments.command {
             Command::Ca(args) => cli::ca::run(&args),
             Command::Csr(args) => cli::csr::run(&args),
+            Command::Demo(args) => cli::demo::run(&args),
             Command::Install(args) => cli::install::run(&args),
         },
         Err(early) if early.status.is_ok() => {

@@ -5,6 +5,7 @@ use std::fmt;
 
 pub mod ca;
 pub mod csr;
+pub mod demo;
 pub mod files;
 pub mod install;
 

@@ -181,7 +181,8 @@ mod tests {
         for end in 0..cut.len() {
             assert_eq!(Json::parse(&cut[..end]), None, "{}", &cut[..end]);
         }
-        for text in ["{}{}", "[1,]", "{\"a\"}", "nan", "inf", "\"a\nb\"", "tru", "[1 2]", "{1:2}", "\"\\x\""] {
+        for text in ["{}{}", "[1,]", "{\"a\"}", "nan", "inf", "\"a\nb\"", "tru", "[1 2]", "{1:2}", "\"\\x\""]
+        {
             assert_eq!(Json::parse(text), None, "{text}");
         }
         assert_eq!(Json::parse(&"[".repeat(100_000)), None);

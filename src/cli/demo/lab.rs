@@ -217,8 +217,8 @@ impl Lab {
     /// Ends the daemons as a router's init system would, and waits for them.
     #[allow(clippy::disallowed_methods, reason = "waits for real processes")]
     fn stop_daemons(&mut self) {
-        let alive = self.daemons.iter_mut().filter(|daemon| matches!(daemon.child.try_wait(), Ok(None)));
-        let pids: Vec<String> = alive.map(|daemon| daemon.child.id().to_string()).collect();
+        self.daemons.retain_mut(|daemon| matches!(daemon.child.try_wait(), Ok(None)));
+        let pids: Vec<String> = self.daemons.iter().map(|daemon| daemon.child.id().to_string()).collect();
         if !pids.is_empty() {
             let _ = self.bare("sh").args(["-c", &format!("kill -TERM {}", pids.join(" "))]).output();
         }

@@ -35,7 +35,7 @@ pub struct Demo {
 
 /// Why there was no happy end.
 #[derive(Debug)]
-pub enum Failure {
+enum Failure {
     /// The command line is wrong: the user can mend it.
     Usage(String),
     /// This machine, or this user, cannot run a demo; says what is needed.
@@ -49,10 +49,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub fn exit_code(&self) -> u8 {
-        if matches!(self, Self::Usage(_)) { 2 } else { 1 }
-    }
-
     fn io(what: &str, error: &io::Error) -> Self {
         Self::Story(format!("{what}: {error}"))
     }
@@ -60,7 +56,12 @@ impl Failure {
     fn command(line: &str, output: &Output) -> Self {
         let said = String::from_utf8_lossy(&output.stderr);
         let said = said.lines().map(str::trim).filter(|line| !line.is_empty()).next_back();
-        Self::Story(format!("'{}' failed ({}): {}", lab::plain(line), output.status, said.unwrap_or("no word")))
+        Self::Story(format!(
+            "'{}' failed ({}): {}",
+            lab::plain(line),
+            output.status,
+            said.unwrap_or("no word")
+        ))
     }
 }
 
@@ -80,20 +81,25 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl From<Failure> for super::Failure {
+    fn from(failure: Failure) -> Self {
+        let message = format!("demo: {failure}");
+        if matches!(failure, Failure::Usage(_)) { Self::usage(message) } else { Self::runtime(message) }
+    }
+}
 
 /// Must be called before a second thread starts, because of the signals.
 ///
 /// # Errors
 /// Anything but: every ping answered, every byte arrived, everything taken away again.
-pub fn run(demo: &Demo) -> Result<(), Failure> {
+pub fn run(demo: &Demo) -> Result<(), super::Failure> {
     if !NODES.contains(&demo.nodes) {
         let text = format!("--nodes {}: expected {} to {}", demo.nodes, NODES.start(), NODES.end());
-        return Err(Failure::Usage(text));
+        return Err(Failure::Usage(text).into());
     }
     check_machine()?;
     let mut story = Story::new(Lab::new()?, Narrator::on_stdout(), demo.nodes);
-    story.tell()
+    Ok(story.tell()?)
 }
 
 /// Says in one line what is missing, before anything is made.
@@ -122,8 +128,8 @@ mod tests {
     fn a_number_of_nodes_out_of_range_is_a_usage_error_before_anything_else() {
         for nodes in [0, 1, 9, usize::MAX] {
             let failure = run(&Demo { nodes }).unwrap_err();
-            assert_eq!(failure.exit_code(), 2);
-            assert_eq!(failure.to_string(), format!("--nodes {nodes}: expected 2 to 8"));
+            assert_eq!(failure.code, 2);
+            assert_eq!(failure.message, format!("demo: --nodes {nodes}: expected 2 to 8"));
         }
     }
 
@@ -132,6 +138,5 @@ mod tests {
         let output = Command::new("sh").args(["-c", "printf 'x\\nwhy\\n\\n' >&2; exit 3"]).output().unwrap();
         let failure = Failure::command("ip netns add @router-a", &output);
         assert_eq!(failure.to_string(), "'ip netns add router-a' failed (exit status: 3): why");
-        assert_eq!(failure.exit_code(), 1);
     }
 }

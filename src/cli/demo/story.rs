@@ -152,7 +152,9 @@ impl Story {
     }
 
     fn let_routers_join(&mut self) -> Result<(), Failure> {
-        self.narrator.step("Each router makes its key, which never leaves it, and the CA signs; over ssh in real life")?;
+        self.narrator.step(
+            "Each router makes its key, which never leaves it, and the CA signs; over ssh in real life",
+        )?;
         for index in 0..self.sites.len() {
             let router = self.sites[index].router.clone();
             self.lab.add_dir(&router)?;
@@ -185,7 +187,9 @@ impl Story {
         let dir = self.lab.dir().join(&self.sites[index].router);
         let file = |name: &str| dir.join(name).display().to_string().replace('\'', r"'\''");
         let mut text = "config network 'demo'\n\toption tap 'quicap0'\n".to_owned();
-        for (option, name) in [("ca", "ca.crt"), ("cert", "node.crt"), ("key", "node.key"), ("crl", "crl.pem")] {
+        for (option, name) in
+            [("ca", "ca.crt"), ("cert", "node.crt"), ("key", "node.key"), ("crl", "crl.pem")]
+        {
             text += &format!("\toption {option} '{}'\n", file(name));
         }
         for Site { router, wan, .. } in self.others(index) {
@@ -257,7 +261,9 @@ impl Story {
             self.answered += answered;
             self.asked += PINGS;
             if answered != PINGS {
-                return Err(Failure::Story(format!("{from} to {target}: {answered} of {PINGS} pings were answered")));
+                return Err(Failure::Story(format!(
+                    "{from} to {target}: {answered} of {PINGS} pings were answered"
+                )));
             }
         }
         Ok(())
@@ -301,7 +307,8 @@ impl Story {
             if let Ok(status) = status(&mut self.lab, &router) {
                 for link in status.at("links").items().iter().filter(|link| link.at("state").text() != "up") {
                     let (name, state, reason) = (link.at("name"), link.at("state"), link.at("reason"));
-                    let line = format!("{router}: link {} is {}: {}", name.text(), state.text(), reason.text());
+                    let line =
+                        format!("{router}: link {} is {}: {}", name.text(), state.text(), reason.text());
                     let _ = self.narrator.output(&line);
                 }
             }

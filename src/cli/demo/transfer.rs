@@ -88,7 +88,9 @@ fn receive(stream: &mut TcpStream, bytes: u64, stop: &mut dyn FnMut() -> bool) -
     while done < bytes {
         let room = usize::try_from(bytes - done).unwrap_or(BLOCK).min(BLOCK);
         match stream.read(&mut got[..room]) {
-            Ok(0) => return Err(io::Error::other(format!("the connection ended after {done} of {bytes} bytes"))),
+            Ok(0) => {
+                return Err(io::Error::other(format!("the connection ended after {done} of {bytes} bytes")));
+            }
             Ok(n) => {
                 pattern.fill(&mut wanted[..n]);
                 compare(&got[..n], &wanted[..n], done)?;
@@ -111,7 +113,9 @@ fn receive(stream: &mut TcpStream, bytes: u64, stop: &mut dyn FnMut() -> bool) -
 fn compare(got: &[u8], wanted: &[u8], offset: u64) -> io::Result<()> {
     match got.iter().zip(wanted).position(|(got, wanted)| got != wanted) {
         None => Ok(()),
-        Some(at) => Err(io::Error::other(format!("byte {} is not the one that was sent", offset + at as u64))),
+        Some(at) => {
+            Err(io::Error::other(format!("byte {} is not the one that was sent", offset + at as u64)))
+        }
     }
 }
 
