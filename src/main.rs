@@ -16,16 +16,19 @@ struct Arguments {
 #[argh(subcommand)]
 enum Command {
     Ca(cli::ca::Ca),
+    Check(cli::check::Check),
     Csr(cli::csr::Csr),
     Demo(cli::demo::Demo),
     Install(cli::install::Install),
+    Run(cli::run::Run),
+    UciShow(cli::uci_show::UciShow),
 }
 
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("quicap: {}", failure.message);
+            failure.message.trim_end().lines().for_each(|line| eprintln!("quicap: {line}"));
             ExitCode::from(failure.code)
         }
     }
@@ -37,9 +40,12 @@ fn run() -> Result<(), Failure> {
     match Arguments::from_args(&["quicap"], &words) {
         Ok(arguments) => match arguments.command {
             Command::Ca(args) => cli::ca::run(&args),
+            Command::Check(args) => cli::check::run(&args),
             Command::Csr(args) => cli::csr::run(&args),
             Command::Demo(args) => cli::demo::run(&args),
             Command::Install(args) => cli::install::run(&args),
+            Command::Run(args) => cli::run::run(args),
+            Command::UciShow(args) => cli::uci_show::run(&args),
         },
         Err(early) if early.status.is_ok() => {
             println!("{}", early.output);

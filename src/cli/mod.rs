@@ -4,17 +4,20 @@
 use std::fmt;
 
 pub mod ca;
+pub mod check;
 pub mod csr;
 pub mod demo;
 pub mod files;
 pub mod install;
+pub mod run;
+pub mod uci_show;
 
 /// Why a command ends the program, and with which exit code.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
     /// 1 run-time failure, 2 wrong usage or configuration, 3 our own certificate is no good.
     pub code: u8,
-    /// One line: which file, option or node, what was expected, what to do.
+    /// One line for each fault: which file, option or node, what was expected, what to do.
     pub message: String,
 }
 
@@ -31,6 +34,9 @@ impl Failure {
         Self { code: 3, message: message.to_string() }
     }
 }
+
+/// Where the configuration is unless `--config` says otherwise.
+const CONFIG: &str = "/etc/config/quicap";
 
 /// The program's arguments, fit for argh: it takes a lone `-` for an option, so standard input and output travel
 /// as [`files::STANDARD`].

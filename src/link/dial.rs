@@ -102,6 +102,14 @@ impl Dialer {
         }
     }
 
+    /// The configuration has other endpoints now; `up` says whether a connection to one of the old ones is up.
+    pub fn set_endpoints(&mut self, now: Instant, endpoints: std::vec::Vec<Endpoint>, up: bool) {
+        let idle = up || endpoints.is_empty();
+        self.endpoints = endpoints;
+        self.failures = 0;
+        self.state = if idle { State::Resting } else { State::Waiting(now) };
+    }
+
     /// The answer to [`Action::Resolve`]; an empty one means that there is no such name.
     pub fn handle_resolved(&mut self, now: Instant, race: u32, endpoint: usize, addresses: &[IpAddr]) {
         if race != self.race {

@@ -10,6 +10,7 @@ pub mod fragment;
 pub mod liveness;
 pub mod peer;
 mod reason;
+mod reload;
 mod table;
 pub mod transport;
 pub mod window;

@@ -29,6 +29,14 @@ pub struct Config {
     pub carrier: carrier::Config,
 }
 
+/// What may change while the node runs.
+pub struct Reload {
+    pub credentials: link::Credentials,
+    pub peers: Vec<link::peer::Config>,
+    pub unknown_unicast: UnknownUnicast,
+    pub carrier: carrier::Config,
+}
+
 /// What the daemon is asked to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Output {
@@ -220,6 +228,16 @@ impl Node {
     /// The kernel refused to send batches on this socket.
     pub fn set_segments(&mut self, socket: SocketId, segments: usize) {
         self.links.set_segments(socket, segments);
+    }
+
+    /// Takes a changed configuration; what did not change goes on. Sockets, names and the node's own id cannot
+    /// change. Fails, and changes nothing, when the certificate and key are of no use to TLS.
+    pub fn reload(&mut self, now: Instant, config: Reload) -> Result<(), Fault> {
+        self.links.reload(now, config.credentials, config.peers)?;
+        self.switch.set_unknown_unicast(config.unknown_unicast);
+        self.carrier.configure(now, config.carrier);
+        self.settle(now);
+        Ok(())
     }
 
     /// Something that the operator should know.
