@@ -55,7 +55,7 @@ impl Failure {
 
     fn command(line: &str, output: &Output) -> Self {
         let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().map(str::trim).filter(|line| !line.is_empty()).next_back();
+        let said = said.lines().map(str::trim).rfind(|line| !line.is_empty());
         Self::Story(format!(
             "'{}' failed ({}): {}",
             lab::plain(line),
