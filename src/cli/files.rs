@@ -204,8 +204,10 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The system's words, without "(os error 2)".
+/// The system's words, without "(os error 2)" and the capital.
 fn words(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let (first, rest) = text.split_at_checked(1).unwrap_or((text, ""));
+    first.to_lowercase() + rest
 }

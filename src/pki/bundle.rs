@@ -29,14 +29,13 @@ impl Bundle {
             let read = Certificate::from_der(&der).ok_or(Fault::Malformed(text::CERTIFICATE, nth))?;
             certificates.push((der, read));
         }
+        if certificates.first().is_some_and(|(_, read)| read.is_ca) {
+            return Err(Fault::BundleOrder);
+        }
         let has_crl = bundle.windows(text::CRL.len()).any(|window| window == text::CRL.as_bytes());
         let crls = if has_crl { Crl::all_from_pem(bundle)? } else { Vec::new() };
         let (chain, anchors) = sort(certificates);
-        if anchors.is_empty() {
-            Err(Fault::Missing("CERTIFICATE of the CA"))
-        } else {
-            Ok(Self { chain, anchors, crls })
-        }
+        if anchors.is_empty() { Err(Fault::BundleCa) } else { Ok(Self { chain, anchors, crls }) }
     }
 
     pub fn chain_pem(&self) -> String {

@@ -8,7 +8,7 @@ use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use yasna::models::TaggedDerValue;
-use yasna::tags::{TAG_GENERALIZEDTIME, TAG_UTCTIME};
+use yasna::tags::{TAG_GENERALIZEDTIME, TAG_SEQUENCE, TAG_UTCTIME};
 use yasna::{ASN1Error, ASN1ErrorKind, ASN1Result, BERReader, BERReaderSeq, Tag};
 
 use crate::pki::fault::Fault;
@@ -227,9 +227,8 @@ impl Signed {
         yasna::parse_der(der, |reader| {
             reader.read_sequence(|reader| {
                 let message = reader.next().read_der()?;
-                let algorithm = reader.next().read_tagged_der()?.value().to_vec();
-                let (signature, _) = reader.next().read_bitvec_bytes()?;
-                Ok(Self { message, algorithm, signature })
+                let algorithm = read_algorithm(reader.next())?;
+                Ok(Self { message, algorithm, signature: read_whole_bytes(reader.next())? })
             })
         })
     }
@@ -245,12 +244,24 @@ impl Signed {
     }
 }
 
+/// Content of an AlgorithmIdentifier, without tag and length.
+fn read_algorithm(reader: BERReader<'_, '_>) -> ASN1Result<Vec<u8>> {
+    let value = reader.read_tagged_der()?;
+    if value.tag() == TAG_SEQUENCE { Ok(value.value().to_vec()) } else { Err(invalid()) }
+}
+
+/// A BIT STRING of whole bytes, as keys and signatures are.
+fn read_whole_bytes(reader: BERReader<'_, '_>) -> ASN1Result<Vec<u8>> {
+    let (bytes, bits) = reader.read_bitvec_bytes()?;
+    if bits == bytes.len() * 8 { Ok(bytes) } else { Err(invalid()) }
+}
+
 /// Content of the AlgorithmIdentifier, and the key itself.
 pub(crate) fn read_spki(spki: &[u8]) -> ASN1Result<(Vec<u8>, Vec<u8>)> {
     yasna::parse_der(spki, |reader| {
         reader.read_sequence(|reader| {
-            let algorithm = reader.next().read_tagged_der()?.value().to_vec();
-            Ok((algorithm, reader.next().read_bitvec_bytes()?.0))
+            let algorithm = read_algorithm(reader.next())?;
+            Ok((algorithm, read_whole_bytes(reader.next())?))
         })
     })
 }
