@@ -368,3 +368,54 @@ fn read_authority_key(value: &[u8]) -> ASN1Result<Option<Vec<u8>>> {
 pub(crate) fn invalid() -> ASN1Error {
     ASN1Error::new(ASN1ErrorKind::Invalid)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serials_are_ordered_and_printed_as_numbers() {
+        let serial = |hex: &str| Serial::from_hex(hex);
+        for (text, shown) in [("1", "01"), ("0a", "0A"), ("00ff", "FF"), (&"f".repeat(40), &"F".repeat(40))] {
+            assert_eq!(serial(text).unwrap().to_string(), shown);
+        }
+        for bad in ["", "0", "00", "g", "-1", "+1", &"1".repeat(41)] {
+            assert_eq!(serial(bad), None, "{bad}");
+        }
+        assert!(serial("0100") > serial("ff"));
+        assert_eq!(Serial::from_be_bytes(&[0; 30]), None);
+        assert_eq!(Serial::from_be_bytes(&[1; 21]), None);
+        assert_eq!(Serial::from_be_bytes(&[&[0; 5][..], &[1; 20]].concat()), serial(&"01".repeat(20)));
+    }
+
+    #[test]
+    fn random_serials_are_positive_long_and_different() {
+        let serials: Vec<Serial> = (0..100).map(|_| Serial::random().unwrap()).collect();
+        assert!(serials.iter().all(|serial| serial.as_bytes().len() == 16 && serial.as_bytes()[0] < 0x80));
+        let mut sorted = serials.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), serials.len());
+    }
+
+    #[test]
+    fn one_extension_twice_is_refused() {
+        let one = |oid: &[u64]| {
+            yasna::construct_der(|w| {
+                w.write_sequence(|w| {
+                    w.next().write_oid(&yasna::models::ObjectIdentifier::from_slice(oid));
+                    w.next().write_bytes(&[5, 0]);
+                });
+            })
+        };
+        let all = |oids: &[&[u64]]| {
+            yasna::construct_der(|w| {
+                w.write_sequence(|w| oids.iter().for_each(|oid| w.next().write_der(&one(oid))))
+            })
+        };
+        let count =
+            |der: &[u8]| yasna::parse_der(der, read_extensions).map(|extensions| extensions.len()).ok();
+        assert_eq!(count(&all(&[KEY_USAGE, ALT_NAME])), Some(2));
+        assert_eq!(count(&all(&[KEY_USAGE, ALT_NAME, KEY_USAGE])), None);
+    }
+}

@@ -73,3 +73,22 @@ pub(crate) fn private_key_from_pem(pem: &[u8]) -> Result<PrivateKeyDer<'static>,
 fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window == word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::ca::{Validity, create};
+    use crate::pki::csr::generate_key;
+
+    #[test]
+    fn a_certificate_goes_with_its_own_key_only() {
+        let (key, other) = (generate_key().unwrap(), generate_key().unwrap());
+        let certificate = create("home", key.as_bytes(), Validity::days(1_800_000_000, 1)).unwrap();
+        let read =
+            |key: &str| Identity::from_pem(certificate.as_bytes(), key.as_bytes()).map(|id| id.chain().len());
+        assert_eq!(read(&key), Ok(1));
+        assert_eq!(read(&other), Err(Fault::KeyMismatch));
+        assert_eq!(read(&certificate), Err(Fault::Missing("PRIVATE KEY")));
+        assert_eq!(read(&key.replace("PRIVATE", "ENCRYPTED PRIVATE")), Err(Fault::KeyEncrypted));
+    }
+}
