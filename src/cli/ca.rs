@@ -12,6 +12,7 @@ use argh::FromArgs;
 
 use crate::cli::ca::directory::Directory;
 use crate::cli::{Failure, PLAUSIBLE_UNIX_S, files, unix_now};
+use crate::pki::Trust;
 use crate::pki::bundle::{certificates_to_pem, crls_to_pem};
 use crate::pki::ca::{Validity, create};
 use crate::pki::certificate::{Certificate, Serial};
@@ -19,7 +20,6 @@ use crate::pki::csr::{Request, generate_key};
 use crate::pki::date::Day;
 use crate::pki::index::Entry;
 use crate::pki::rights::{Grant, Prefix, Rights, is_network_name, read_mac};
-use crate::pki::{Refusal, Trust};
 use crate::types::{MacAddr, NodeId};
 
 /// the network's certificate authority
@@ -152,62 +152,82 @@ fn init(args: &Init) -> Result<(), Failure> {
     let in_key = |fault| Failure::runtime(format!("{}: {fault}", key_path.display()));
     let certificate = create(&network, &key, validity).map_err(in_key)?;
     let failed = |e: std::io::Error| files::failure(path, &e);
-    if is_new {
-        files::create(&key_path, &key, files::SECRET).map_err(failed)?;
-    }
-    let written = files::create(&path.join("ca.crt"), certificate.as_bytes(), files::PUBLIC)
+    let make_key = || if is_new { files::create(&key_path, &key, files::SECRET) } else { Ok(()) };
+    make_key()
+        .and_then(|()| files::create(&path.join("ca.crt"), certificate.as_bytes(), files::PUBLIC))
         .map_err(failed)
-        .and_then(|()| Directory::open_locked(path, Some(&network), now).map(drop));
-    if let Err(failure) = written {
-        directory::undo_init(path, is_new);
-        return Err(failure);
-    }
+        .and_then(|()| Directory::open_locked(path, Some(&network), now).map(drop))
+        .inspect_err(|_| directory::undo_init(path, is_new))?;
     eprintln!("{}: CA of network '{network}' until {}", path.display(), Day(validity.not_after));
     Ok(())
 }
 
 /// The index is on the disk before anybody can have the certificate: one that is not in it could not be revoked.
 fn sign(args: &Sign) -> Result<(), Failure> {
-    let rights = rights(args)?;
-    let id = args
-        .id
-        .map(|id| NodeId::new(id).ok_or(id))
-        .transpose()
-        .map_err(|id| Failure::usage(format!("--id {id}: expected 1 to {}", NodeId::MAX)))?;
-    let network = args.network.as_deref().map(|name| network_name("--network", name)).transpose()?;
+    let wanted = wanted(args)?;
     let now = plausible_now()?;
+    let validity = validity(now, args.days)?;
     let shown = if args.csr == files::STANDARD { "standard input" } else { &args.csr };
     let request = Request::from_pem(&files::read(&args.csr)?)
         .map_err(|fault| Failure::runtime(format!("{shown}: {fault}")))?;
-    let validity = validity(now, args.days)?;
-    let mut ca = Directory::open(Path::new(&args.dir), network.as_deref(), now)?;
-    let conflict = |conflict| Failure::runtime(format!("{}: {conflict}", args.dir));
-    let key = request.key.fingerprint();
+    let mut ca = Directory::open(Path::new(&args.dir), wanted.network.as_deref(), now)?;
+    let (entry, certificate) = issue(args, &ca, &request, wanted, validity, now)
+        .map_err(|e| Failure::runtime(format!("{}: {e}", args.dir)))?;
+    let Entry { serial, id, fingerprint, not_after, .. } = entry;
+    ca.add(entry)?;
+    deliver(args, &mut ca, &certificate)?;
+    eprintln!("{}: key {fingerprint}, node {id} until {}, serial {serial}", request.name, Day(not_after));
+    Ok(())
+}
+
+/// What the options of `sign` ask for.
+struct Wanted {
+    id: Option<NodeId>,
+    network: Option<String>,
+    rights: Rights,
+}
+
+fn wanted(args: &Sign) -> Result<Wanted, Failure> {
+    let out_of_range = |id: u16| Failure::usage(format!("--id {id}: expected 1 to {}", NodeId::MAX));
+    Ok(Wanted {
+        id: args.id.map(|id| NodeId::new(id).ok_or_else(|| out_of_range(id))).transpose()?,
+        network: args.network.as_deref().map(|name| network_name("--network", name)).transpose()?,
+        rights: rights(args)?,
+    })
+}
+
+/// Makes the certificate (PEM) and its line in the index; writes nothing.
+fn issue(
+    args: &Sign,
+    ca: &Directory,
+    request: &Request,
+    wanted: Wanted,
+    validity: Validity,
+    now: u32,
+) -> Result<(Entry, String), Box<dyn core::error::Error>> {
+    let fingerprint = request.key.fingerprint();
     if !args.replace {
-        ca.index.check_key(&request.name, key, now).map_err(conflict)?;
+        ca.index.check_key(&request.name, fingerprint, now)?;
     }
-    let id = ca.index.choose_id(&request.name, id).map_err(conflict)?;
-    let validity = within_ca(validity, ca.authority.certificate())?;
-    let grant = Grant { network: ca.index.network.clone(), id, rights };
-    let serial = Serial::random().map_err(Failure::runtime)?;
-    let in_dir = |fault| Failure::runtime(format!("{}: {fault}", args.dir));
-    let der = ca.authority.issue(&request, &grant, serial, validity).map_err(in_dir)?;
-    check(&ca, &der, now)
-        .map_err(|refusal| Failure::runtime(format!("{}: would sign, but {refusal}", args.dir)))?;
+    let id = ca.index.choose_id(&request.name, wanted.id)?;
+    let validity = within_ca(validity, ca.authority.certificate());
+    let grant = Grant { network: ca.index.network.clone(), id, rights: wanted.rights };
+    let serial = Serial::random()?;
+    let der = ca.authority.issue(request, &grant, serial, validity)?;
+    // What we sign, our own nodes must accept.
+    let trust = Trust::from_pem(&ca.index.network, &ca.anchors, None)?;
+    trust.judge(core::slice::from_ref(&der), now, true)?;
     let entry = Entry {
         serial,
         id,
         name: request.name.clone(),
-        fingerprint: key,
+        fingerprint,
         not_before: validity.not_before,
         not_after: validity.not_after,
         revoked: None,
         rights: grant.to_uris().split_off(2),
     };
-    ca.add(entry)?;
-    deliver(args, &mut ca, &certificates_to_pem(&[der]))?;
-    eprintln!("{}: key {key}, node {id} until {}, serial {serial}", request.name, Day(validity.not_after));
-    Ok(())
+    Ok((entry, certificates_to_pem(&[der])))
 }
 
 fn revoke(args: &Revoke) -> Result<(), Failure> {
@@ -227,12 +247,6 @@ fn revoke(args: &Revoke) -> Result<(), Failure> {
     }
     eprintln!("{}: CRL {}; copy it to every node", ca.path("crl.pem").display(), ca.index.crl_number);
     Ok(())
-}
-
-/// What we sign, our own nodes must accept.
-fn check(ca: &Directory, der: &rustls_pki_types::CertificateDer<'_>, now: u32) -> Result<(), Refusal> {
-    let trust = Trust::from_pem(&ca.index.network, &ca.anchors, None).map_err(|_| Refusal::UnknownIssuer)?;
-    trust.judge(core::slice::from_ref(der), now, true).map(drop)
 }
 
 /// Writes certificate and bundle to where they were asked for. If the first write fails, nobody has the
@@ -299,12 +313,12 @@ fn validity(now: u32, days: u32) -> Result<Validity, Failure> {
 }
 
 /// A certificate cannot outlive its CA.
-fn within_ca(validity: Validity, ca: &Certificate) -> Result<Validity, Failure> {
+fn within_ca(validity: Validity, ca: &Certificate) -> Validity {
     let not_after = validity.not_after.min(ca.not_after);
     if not_after < validity.not_after {
         eprintln!("warning: valid until {} only: then the CA expires", Day(not_after));
     }
-    Ok(Validity { not_before: validity.not_before.max(ca.not_before), not_after })
+    Validity { not_before: validity.not_before.max(ca.not_before), not_after }
 }
 
 fn network_name(option: &str, name: &str) -> Result<String, Failure> {

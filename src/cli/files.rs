@@ -204,8 +204,91 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The system's words, without "(os error 2)".
+/// The system's words, without "(os error 2)" and the capital.
 fn words(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let (first, rest) = text.split_at_checked(1).unwrap_or((text, ""));
+    first.to_lowercase() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("quicap-files-{}-{name}", std::process::id()));
+            DirBuilder::new().create(&path).unwrap();
+            Self(path)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            let mut names: Vec<_> =
+                entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+            names.sort();
+            names
+        }
+
+        fn content(&self, name: &str) -> Vec<u8> {
+            read_if_there(&self.0.join(name)).unwrap().unwrap_or_default()
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn create_never_replaces_and_replace_always_does() {
+        let scratch = Scratch::new("create");
+        let path = scratch.0.join("a");
+        create(&path, b"one", SECRET).unwrap();
+        assert_eq!(create(&path, b"two", SECRET).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(scratch.content("a"), b"one");
+        assert!(!is_exposed(&path));
+        replace(&path, b"three", PUBLIC).unwrap();
+        assert!(is_exposed(&path));
+        assert_eq!((scratch.content("a"), scratch.names()), (b"three".to_vec(), vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn what_a_crash_left_is_no_obstacle() {
+        let scratch = Scratch::new("crash");
+        write_synced(&scratch.0.join(".a.tmp"), b"half", SECRET).unwrap();
+        DirBuilder::new().create(scratch.0.join(STAGING)).unwrap();
+        write_synced(&scratch.0.join(STAGING).join("b"), b"half", SECRET).unwrap();
+        replace(&scratch.0.join("a"), b"whole", PUBLIC).unwrap();
+        let mut set = Set::new(&scratch.0);
+        set.add("b", b"new".to_vec(), PUBLIC);
+        set.commit().unwrap();
+        assert_eq!(scratch.names(), ["a", "b"]);
+        assert_eq!((scratch.content("a"), scratch.content("b")), (b"whole".to_vec(), b"new".to_vec()));
+    }
+
+    #[test]
+    fn a_staged_key_takes_the_place_of_both() {
+        let scratch = Scratch::new("key");
+        for name in [KEY, NEXT_KEY] {
+            create(&scratch.0.join(name), name.as_bytes(), SECRET).unwrap();
+        }
+        let mut set = Set::new(&scratch.0);
+        set.add("node.crt", b"crt".to_vec(), PUBLIC);
+        set.stage(&scratch.0.join(STAGING)).unwrap();
+        assert!(finish_install(&scratch.0).unwrap());
+        assert_eq!(scratch.names(), ["node.crt", KEY, NEXT_KEY], "no key was staged: both stay");
+        let mut set = Set::new(&scratch.0);
+        set.add(KEY, b"new".to_vec(), SECRET);
+        set.commit().unwrap();
+        assert_eq!(
+            (scratch.names(), scratch.content(KEY)),
+            (vec!["node.crt".into(), KEY.into()], b"new".to_vec())
+        );
+        assert!(!finish_install(&scratch.0).unwrap());
+    }
 }

@@ -29,14 +29,13 @@ impl Bundle {
             let read = Certificate::from_der(&der).ok_or(Fault::Malformed(text::CERTIFICATE, nth))?;
             certificates.push((der, read));
         }
+        if certificates.first().is_some_and(|(_, read)| read.is_ca) {
+            return Err(Fault::BundleOrder);
+        }
         let has_crl = bundle.windows(text::CRL.len()).any(|window| window == text::CRL.as_bytes());
         let crls = if has_crl { Crl::all_from_pem(bundle)? } else { Vec::new() };
         let (chain, anchors) = sort(certificates);
-        if anchors.is_empty() {
-            Err(Fault::Missing("CERTIFICATE of the CA"))
-        } else {
-            Ok(Self { chain, anchors, crls })
-        }
+        if anchors.is_empty() { Err(Fault::BundleCa) } else { Ok(Self { chain, anchors, crls }) }
     }
 
     pub fn chain_pem(&self) -> String {
@@ -91,4 +90,43 @@ fn sort(certificates: Vec<(CertificateDer<'static>, Certificate)>) -> (Ders, Der
         }
     }
     (chain, anchors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::ca::{Authority, Validity, create};
+    use crate::pki::certificate::Serial;
+    use crate::pki::csr::generate_key;
+
+    const NOW: u32 = 1_800_000_000;
+
+    fn authority() -> (Authority, String) {
+        let key = generate_key().unwrap();
+        let ca = create("home", key.as_bytes(), Validity::days(NOW, 10)).unwrap();
+        (Authority::from_pem(key.as_bytes(), ca.as_bytes()).unwrap(), ca)
+    }
+
+    fn list(ca: &Authority, number: u64) -> Crl {
+        ca.revoke(number, &[(Serial::from_be_bytes(&[1]).unwrap(), NOW)], NOW).unwrap()
+    }
+
+    #[test]
+    fn of_each_ca_the_newest_list_stays_and_gone_cas_are_dropped() {
+        let ((a, _), (b, _), (gone, _)) = (authority(), authority(), authority());
+        let issuers = [a.certificate().clone(), b.certificate().clone()];
+        for (installed, new, expected) in [(3, 4, 4), (4, 3, 4), (4, 4, 4)] {
+            let installed = vec![list(&a, installed), list(&b, 9), list(&gone, 7)];
+            let merged = merge_crls(installed, vec![list(&a, new)], &issuers);
+            let numbers: Vec<_> = merged.iter().map(|crl| crl.number).collect();
+            assert_eq!(numbers, [Some(expected), Some(9)]);
+        }
+    }
+
+    #[test]
+    fn a_bundle_must_begin_with_the_node_and_hold_its_ca() {
+        let (_, ca) = authority();
+        assert_eq!(Bundle::from_pem(ca.as_bytes()).err(), Some(Fault::BundleOrder));
+        assert_eq!(Bundle::from_pem(b"").err(), Some(Fault::Missing("CERTIFICATE")));
+    }
 }

@@ -221,3 +221,40 @@ fn serial_number(serial: Serial) -> SerialNumber {
 const fn seconds(count: u32) -> Duration {
     Duration::from_secs(count as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::csr::generate_key;
+
+    const NOW: u32 = 1_800_000_000;
+
+    #[test]
+    fn a_new_ca_may_sign_nodes_and_lists_and_nothing_below() {
+        let key = generate_key().unwrap();
+        let ca = create("home", key.as_bytes(), Validity::days(NOW, 7300)).unwrap();
+        let ca = Authority::from_pem(key.as_bytes(), ca.as_bytes()).unwrap();
+        let certificate = ca.certificate();
+        assert_eq!((certificate.is_ca, certificate.path_length), (true, Some(0)));
+        assert!(certificate.key_usage.is_some_and(|usage| usage.cert_sign() && usage.crl_sign()));
+        assert!(certificate.key_usage.is_some_and(|usage| !usage.digital_signature()));
+        assert_eq!((certificate.not_before, certificate.not_after), (NOW - 300, NOW + 7300 * 86_400));
+        assert_eq!(ca.network(), Some("home"));
+    }
+
+    #[test]
+    fn two_cas_of_one_network_have_different_subjects() {
+        let subject = || {
+            let key = generate_key().unwrap();
+            let ca = create("home", key.as_bytes(), Validity::days(NOW, 1)).unwrap();
+            Authority::from_pem(key.as_bytes(), ca.as_bytes()).unwrap().certificate.subject
+        };
+        assert_ne!(subject(), subject());
+    }
+
+    #[test]
+    fn validity_stops_where_32_bits_do() {
+        assert_eq!(Validity::days(NOW, u32::MAX).not_after, u32::MAX);
+        assert_eq!(Validity::days(0, 1), Validity { not_before: 0, not_after: 86_400 });
+    }
+}

@@ -8,7 +8,7 @@ use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use yasna::models::TaggedDerValue;
-use yasna::tags::{TAG_GENERALIZEDTIME, TAG_UTCTIME};
+use yasna::tags::{TAG_GENERALIZEDTIME, TAG_SEQUENCE, TAG_UTCTIME};
 use yasna::{ASN1Error, ASN1ErrorKind, ASN1Result, BERReader, BERReaderSeq, Tag};
 
 use crate::pki::fault::Fault;
@@ -227,9 +227,8 @@ impl Signed {
         yasna::parse_der(der, |reader| {
             reader.read_sequence(|reader| {
                 let message = reader.next().read_der()?;
-                let algorithm = reader.next().read_tagged_der()?.value().to_vec();
-                let (signature, _) = reader.next().read_bitvec_bytes()?;
-                Ok(Self { message, algorithm, signature })
+                let algorithm = read_algorithm(reader.next())?;
+                Ok(Self { message, algorithm, signature: read_whole_bytes(reader.next())? })
             })
         })
     }
@@ -245,12 +244,24 @@ impl Signed {
     }
 }
 
+/// Content of an AlgorithmIdentifier, without tag and length.
+fn read_algorithm(reader: BERReader<'_, '_>) -> ASN1Result<Vec<u8>> {
+    let value = reader.read_tagged_der()?;
+    if value.tag() == TAG_SEQUENCE { Ok(value.value().to_vec()) } else { Err(invalid()) }
+}
+
+/// A BIT STRING of whole bytes, as keys and signatures are.
+fn read_whole_bytes(reader: BERReader<'_, '_>) -> ASN1Result<Vec<u8>> {
+    let (bytes, bits) = reader.read_bitvec_bytes()?;
+    if bits == bytes.len() * 8 { Ok(bytes) } else { Err(invalid()) }
+}
+
 /// Content of the AlgorithmIdentifier, and the key itself.
 pub(crate) fn read_spki(spki: &[u8]) -> ASN1Result<(Vec<u8>, Vec<u8>)> {
     yasna::parse_der(spki, |reader| {
         reader.read_sequence(|reader| {
-            let algorithm = reader.next().read_tagged_der()?.value().to_vec();
-            Ok((algorithm, reader.next().read_bitvec_bytes()?.0))
+            let algorithm = read_algorithm(reader.next())?;
+            Ok((algorithm, read_whole_bytes(reader.next())?))
         })
     })
 }
@@ -356,4 +367,55 @@ fn read_authority_key(value: &[u8]) -> ASN1Result<Option<Vec<u8>>> {
 
 pub(crate) fn invalid() -> ASN1Error {
     ASN1Error::new(ASN1ErrorKind::Invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serials_are_ordered_and_printed_as_numbers() {
+        let serial = |hex: &str| Serial::from_hex(hex);
+        for (text, shown) in [("1", "01"), ("0a", "0A"), ("00ff", "FF"), (&"f".repeat(40), &"F".repeat(40))] {
+            assert_eq!(serial(text).unwrap().to_string(), shown);
+        }
+        for bad in ["", "0", "00", "g", "-1", "+1", &"1".repeat(41)] {
+            assert_eq!(serial(bad), None, "{bad}");
+        }
+        assert!(serial("0100") > serial("ff"));
+        assert_eq!(Serial::from_be_bytes(&[0; 30]), None);
+        assert_eq!(Serial::from_be_bytes(&[1; 21]), None);
+        assert_eq!(Serial::from_be_bytes(&[&[0; 5][..], &[1; 20]].concat()), serial(&"01".repeat(20)));
+    }
+
+    #[test]
+    fn random_serials_are_positive_long_and_different() {
+        let serials: Vec<Serial> = (0..100).map(|_| Serial::random().unwrap()).collect();
+        assert!(serials.iter().all(|serial| serial.as_bytes().len() == 16 && serial.as_bytes()[0] < 0x80));
+        let mut sorted = serials.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), serials.len());
+    }
+
+    #[test]
+    fn one_extension_twice_is_refused() {
+        let one = |oid: &[u64]| {
+            yasna::construct_der(|w| {
+                w.write_sequence(|w| {
+                    w.next().write_oid(&yasna::models::ObjectIdentifier::from_slice(oid));
+                    w.next().write_bytes(&[5, 0]);
+                });
+            })
+        };
+        let all = |oids: &[&[u64]]| {
+            yasna::construct_der(|w| {
+                w.write_sequence(|w| oids.iter().for_each(|oid| w.next().write_der(&one(oid))))
+            })
+        };
+        let count =
+            |der: &[u8]| yasna::parse_der(der, read_extensions).map(|extensions| extensions.len()).ok();
+        assert_eq!(count(&all(&[KEY_USAGE, ALT_NAME])), Some(2));
+        assert_eq!(count(&all(&[KEY_USAGE, ALT_NAME, KEY_USAGE])), None);
+    }
 }

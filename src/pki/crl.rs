@@ -117,3 +117,38 @@ fn read_number(reader: BERReader<'_, '_>) -> ASN1Result<Option<u64>> {
     }
     Ok(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::ca::{Authority, Validity, create};
+    use crate::pki::csr::generate_key;
+    use crate::pki::text;
+
+    const NOW: u32 = 1_800_000_000;
+
+    #[test]
+    fn a_list_is_read_as_it_was_made() {
+        let key = generate_key().unwrap();
+        let ca = create("home", key.as_bytes(), Validity::days(NOW, 400)).unwrap();
+        let ca = Authority::from_pem(key.as_bytes(), ca.as_bytes()).unwrap();
+        let serials: Vec<_> = [9, 3, 200].map(|n| Serial::from_be_bytes(&[n, n]).unwrap()).into();
+        let revoked: Vec<_> = serials.iter().map(|serial| (*serial, NOW)).collect();
+        for revoked in [&revoked[..], &[]] {
+            let crl = ca.revoke(u64::MAX, revoked, NOW).unwrap();
+            assert_eq!((crl.number, crl.this_update), (Some(u64::MAX), NOW));
+            assert_eq!(crl.next_update, Some(NOW + 365 * 86_400));
+            assert!(crl.is_from(ca.certificate()));
+            assert_eq!(serials.iter().filter(|serial| crl.revokes(**serial)).count(), revoked.len());
+            assert!(!crl.revokes(Serial::from_be_bytes(&[9]).unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_file_may_be_empty_but_not_something_else() {
+        assert!(Crl::all_from_pem(b" \n").is_ok_and(|lists| lists.is_empty()));
+        assert_eq!(Crl::all_from_pem(b"hello").err(), Some(Fault::Missing("X509 CRL")));
+        let bad = text::pem(text::CRL, &[0x30, 0]);
+        assert_eq!(Crl::all_from_pem(bad.as_bytes()).err(), Some(Fault::Malformed("CRL", 1)));
+    }
+}

@@ -26,6 +26,10 @@ pub enum Fault {
     CrlSignature(usize),
     /// The n-th CRL's issuer is in `ca.crt` but may not sign CRLs (no cRLSign).
     CrlNotAllowed(usize),
+    /// A bundle that does not begin with a node's certificate.
+    BundleOrder,
+    /// A bundle without the CA's certificate.
+    BundleCa,
     /// The request's own signature is wrong: it was damaged, or made without the key.
     RequestSignature,
     /// The request carries no name, or one that is no node name.
@@ -52,6 +56,8 @@ impl fmt::Display for Fault {
             Self::KeyMismatch => f.write_str("the key does not belong to the certificate"),
             Self::CrlSignature(n) => write!(f, "CRL {n} was not signed by the CA it names"),
             Self::CrlNotAllowed(n) => write!(f, "CRL {n} was signed by a CA without cRLSign"),
+            Self::BundleOrder => f.write_str("begins with a CA's certificate; expected the node's first"),
+            Self::BundleCa => f.write_str("holds no certificate of the CA; expected it behind the node's"),
             Self::RequestSignature => f.write_str("the request's signature is wrong; make the request again"),
             Self::RequestName(name) => write!(
                 f,

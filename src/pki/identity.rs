@@ -10,6 +10,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::pki::certificate::Certificate;
 use crate::pki::fault::Fault;
 use crate::pki::verify::certificates_from_pem;
 
@@ -26,11 +27,15 @@ impl Identity {
     /// Unreadable PEM, an encrypted or unsupported key, a key that does not belong to the certificate.
     pub fn from_pem(cert_pem: &[u8], key_pem: &[u8]) -> Result<Self, Fault> {
         let chain = certificates_from_pem(cert_pem)?;
-        let key = CertifiedKey::new(chain, signing_key(key_pem)?);
-        match key.keys_match() {
-            Ok(()) => Ok(Self { key: Arc::new(key) }),
-            Err(rustls::Error::InconsistentKeys(_)) => Err(Fault::KeyMismatch),
-            Err(_) => Err(Fault::Malformed("CERTIFICATE", 1)),
+        let key = signing_key(key_pem)?;
+        let malformed = Fault::Malformed("CERTIFICATE", 1);
+        let leaf = chain.first().and_then(|der| Certificate::from_der(der)).ok_or(malformed)?;
+        // Not CertifiedKey::keys_match: it refuses certificates for other faults, which are the judge's to name.
+        match key.public_key() {
+            Some(spki) if spki.as_ref() == leaf.spki => {
+                Ok(Self { key: Arc::new(CertifiedKey::new(chain, key)) })
+            }
+            _ => Err(Fault::KeyMismatch),
         }
     }
 
@@ -67,4 +72,23 @@ pub(crate) fn private_key_from_pem(pem: &[u8]) -> Result<PrivateKeyDer<'static>,
 
 fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::ca::{Validity, create};
+    use crate::pki::csr::generate_key;
+
+    #[test]
+    fn a_certificate_goes_with_its_own_key_only() {
+        let (key, other) = (generate_key().unwrap(), generate_key().unwrap());
+        let certificate = create("home", key.as_bytes(), Validity::days(1_800_000_000, 1)).unwrap();
+        let read =
+            |key: &str| Identity::from_pem(certificate.as_bytes(), key.as_bytes()).map(|id| id.chain().len());
+        assert_eq!(read(&key), Ok(1));
+        assert_eq!(read(&other), Err(Fault::KeyMismatch));
+        assert_eq!(read(&certificate), Err(Fault::Missing("PRIVATE KEY")));
+        assert_eq!(read(&key.replace("PRIVATE", "ENCRYPTED PRIVATE")), Err(Fault::KeyEncrypted));
+    }
 }

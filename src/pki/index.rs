@@ -153,10 +153,12 @@ impl Index {
 
     /// One above the highest, so that the ids of the past stay unused for as long as possible.
     fn next_id(&self) -> Option<NodeId> {
-        let highest = self.entries.iter().map(|entry| entry.id.value()).max().unwrap_or(0);
-        let is_free = |id: &NodeId| !self.entries.iter().any(|entry| entry.id == *id);
-        let above = highest.checked_add(1).and_then(NodeId::new);
-        above.or_else(|| (1..=NodeId::MAX).filter_map(NodeId::new).find(is_free))
+        let mut used: Vec<u16> = self.entries.iter().map(|entry| entry.id.value()).collect();
+        used.sort_unstable();
+        let above = used.last().copied().unwrap_or(0).checked_add(1).and_then(NodeId::new);
+        above.or_else(|| {
+            (1..=NodeId::MAX).filter_map(NodeId::new).find(|id| used.binary_search(&id.value()).is_err())
+        })
     }
 
     fn read_line(&mut self, line: &str) -> Option<()> {

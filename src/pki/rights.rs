@@ -8,7 +8,7 @@ use core::fmt;
 use core::str::FromStr;
 use std::net::IpAddr;
 
-use crate::pki::verify::Refusal;
+use crate::pki::refusal::Refusal;
 use crate::types::{MacAddr, NodeId};
 
 /// What a node may do beyond being a member.

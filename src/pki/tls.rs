@@ -31,7 +31,8 @@ use crate::pki::certificate::SIGNATURES;
 use crate::pki::clock::WallClock;
 use crate::pki::fault::Fault;
 use crate::pki::identity::Identity;
-use crate::pki::verify::{Refusal, Trust};
+use crate::pki::refusal::Refusal;
+use crate::pki::verify::Trust;
 
 /// The protocol and its version (docs/protocol.md).
 pub const ALPN: &[u8] = b"quicap/1";
@@ -270,4 +271,41 @@ impl KeyProvider for Ring {
 
 fn library(error: impl fmt::Display) -> Fault {
     Fault::Library(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_a_refusal_survive_the_libraries() {
+        let error = Error::from(CertificateError::Other(OtherError(Arc::new(Words(Refusal::Revoked)))));
+        let reason = error.to_string();
+        for (reason, words) in [
+            (reason.as_str(), "certificate was revoked"),
+            (reason.trim_end_matches(')'), "certificate was revoked"),
+            ("TLS error: invalid peer certificate: Other(OtherError(a (b)))", "a (b)"),
+            (&Error::NoCertificatesPresented.to_string(), "no certificate was presented"),
+            ("peer doesn't support any known protocol", "peer doesn't support any known protocol"),
+            ("", ""),
+        ] {
+            assert_eq!(refusal_words(reason), words, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_refused_certificate_is_told_by_its_own_alert() {
+        let error = CertificateError::Other(OtherError(Arc::new(Words(Refusal::Revoked))));
+        assert_eq!(rustls::AlertDescription::from(error), rustls::AlertDescription::CertificateUnknown);
+    }
+
+    #[test]
+    fn only_two_suites_are_offered_the_better_one_first() {
+        for suites in [Suites::AesFirst, Suites::ChachaFirst] {
+            let provider = provider(suites);
+            let names: Vec<_> = provider.cipher_suites.iter().map(|suite| suite.suite()).collect();
+            let first = rustls::CipherSuite::TLS13_AES_128_GCM_SHA256;
+            assert_eq!((names.len(), names[0] == first), (2, suites == Suites::AesFirst));
+        }
+    }
 }

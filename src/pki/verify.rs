@@ -6,7 +6,6 @@
 //! docs/certificates.md, RFC 5280 section 6.
 
 use core::cell::RefCell;
-use core::fmt;
 use core::time::Duration;
 
 use rustls_pki_types::pem::PemObject;
@@ -17,6 +16,7 @@ use crate::pki::certificate::{Certificate, SIGNATURES, Serial};
 use crate::pki::crl::Crl;
 use crate::pki::date::Day;
 use crate::pki::fault::Fault;
+pub use crate::pki::refusal::Refusal;
 use crate::pki::rights::{Grant, Rights, shown};
 use crate::types::{Fingerprint, NodeId};
 
@@ -39,65 +39,6 @@ pub struct Member {
     pub not_before: u32,
     pub not_after: u32,
     pub serial: Serial,
-}
-
-/// Why a certificate is refused. The words are for the operator at either end: they also travel to the other
-/// side as the reason of the CONNECTION_CLOSE.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// No certificate at all.
-    NoCertificate,
-    /// Not the DER of an X.509 v3 certificate.
-    Malformed,
-    /// The CA's certificate where a node's is expected.
-    CaAsNode,
-    SelfSigned,
-    UnknownIssuer,
-    /// The issuer is one of ours, the signature is not its work.
-    BadSignature,
-    /// An issuer on the way uses an algorithm other than ECDSA P-256, P-384 or Ed25519.
-    UnsupportedAlgorithm,
-    /// A critical extension that we do not know: we must refuse (RFC 5280, 4.2).
-    CriticalExtension,
-    /// Name constraints of a CA on the way exclude it.
-    Excluded,
-    /// Expired at these UNIX seconds.
-    Expired(u32),
-    NotYetValid(u32),
-    Revoked,
-    IssuerExpired(u32),
-    IssuerNotYetValid(u32),
-    IssuerRevoked,
-    /// An issuer on the way without CA:TRUE.
-    IssuerNotCa,
-    IssuerLacksCertSign,
-    /// An issuer on the way is limited to other purposes (extendedKeyUsage).
-    IssuerPurpose,
-    PathTooLong,
-    LacksDigitalSignature,
-    LacksServerAuth,
-    LacksClientAuth,
-    NoName,
-    TwoNames,
-    WildcardName(String),
-    BadName(String),
-    NoNetwork,
-    TwoNetworks,
-    OtherNetwork {
-        found: String,
-        ours: String,
-    },
-    NoId,
-    BadId(String),
-    TwoIds,
-    UnknownRight(String),
-    RepeatedRight(String),
-    MalformedRight(String),
-    /// A member, but not the one that was dialed.
-    UnexpectedName {
-        found: String,
-        expected: String,
-    },
 }
 
 impl Trust {
@@ -294,7 +235,6 @@ impl Trust {
             E::UnsupportedSignatureAlgorithmContext(_)
             | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
             | E::SignatureAlgorithmMismatch => Refusal::UnsupportedAlgorithm,
-            E::InvalidCertValidity => Refusal::Expired(leaf.not_after),
             _ => Refusal::Malformed,
         }
     }
@@ -413,66 +353,99 @@ fn clamp(time: UnixTime) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Expired(date) => write!(f, "certificate expired on {}", Day(*date)),
-            Self::NotYetValid(date) => write!(f, "certificate is not valid before {}", Day(*date)),
-            Self::IssuerExpired(date) => write!(f, "certificate of the CA expired on {}", Day(*date)),
-            Self::IssuerNotYetValid(date) => {
-                write!(f, "certificate of the CA is not valid before {}", Day(*date))
-            }
-            Self::WildcardName(name) => write!(f, "certificate has the wildcard name '{name}'"),
-            Self::BadName(name) => write!(
-                f,
-                "certificate has the name '{name}', expected 1 to 63 of a-z, 0-9 and '-', beginning with a letter"
-            ),
-            Self::OtherNetwork { found, ours } => {
-                write!(f, "certificate is for network '{found}', not '{ours}'")
-            }
-            Self::BadId(id) => write!(f, "certificate has quicap:id={id}, expected 1 to {}", NodeId::MAX),
-            Self::UnknownRight(uri) => write!(f, "certificate has the unknown right {uri}"),
-            Self::RepeatedRight(uri) => write!(f, "certificate repeats the right {uri}"),
-            Self::MalformedRight(uri) => write!(f, "certificate has the malformed right {uri}"),
-            Self::UnexpectedName { found, expected } => write!(f, "name is '{found}', expected '{expected}'"),
-            fixed => f.write_str(fixed.words()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::ca::{Authority, Validity, create};
+    use crate::pki::csr::{Request, generate_key, make_request};
+    use crate::pki::text;
+
+    const NOW: u32 = 1_800_000_000;
+
+    struct Network {
+        ca: String,
+        authority: Authority,
+    }
+
+    impl Network {
+        fn new() -> Self {
+            let key = generate_key().unwrap();
+            let ca = create("home", key.as_bytes(), Validity::days(NOW, 10)).unwrap();
+            let authority = Authority::from_pem(key.as_bytes(), ca.as_bytes()).unwrap();
+            Self { ca, authority }
+        }
+
+        fn sign(&self, name: &str, serial: u8) -> CertificateDer<'static> {
+            let key = generate_key().unwrap();
+            let request = make_request(name, key.as_bytes()).unwrap();
+            let grant = Grant {
+                network: "home".into(),
+                id: NodeId::new(7).unwrap(),
+                rights: Rights { gateway: true, ..Rights::default() },
+            };
+            let serial = Serial::from_be_bytes(&[serial]).unwrap();
+            let request = Request::from_pem(request.as_bytes()).unwrap();
+            self.authority.issue(&request, &grant, serial, Validity::days(NOW, 5)).unwrap()
+        }
+
+        fn trust(&self, crl: Option<&Crl>) -> Trust {
+            let crl = crl.map(|crl| text::pem(text::CRL, &crl.der));
+            Trust::from_pem("home", self.ca.as_bytes(), crl.as_deref().map(str::as_bytes)).unwrap()
         }
     }
-}
 
-impl core::error::Error for Refusal {}
+    #[test]
+    fn a_member_is_what_its_certificate_says() {
+        let network = Network::new();
+        let der = network.sign("office", 9);
+        let member = network.trust(None).judge(&[der], NOW, true).unwrap();
+        assert_eq!(
+            (member.name.as_str(), member.id.value(), member.serial.as_bytes()),
+            ("office", 7, &[9][..])
+        );
+        assert!(member.rights.gateway);
+        assert_eq!((member.not_before, member.not_after), (NOW - 300, NOW + 5 * 86_400));
+        assert!(member.clone().expect_name(Some("office")).is_ok());
+        assert!(member.expect_name(Some("attic")).is_err());
+    }
 
-impl Refusal {
-    /// The words of the reasons without details.
-    fn words(&self) -> &'static str {
-        match self {
-            Self::NoCertificate => "no certificate was presented",
-            Self::Malformed => "certificate cannot be read",
-            Self::CaAsNode => "a CA certificate is no node certificate",
-            Self::SelfSigned => "certificate is self-signed, not issued by the network's CA",
-            Self::UnknownIssuer => "certificate was issued by another CA",
-            Self::BadSignature => "certificate has a wrong signature",
-            Self::UnsupportedAlgorithm => {
-                "certificate is signed with an unsupported algorithm, expected ECDSA P-256, P-384 or Ed25519"
-            }
-            Self::CriticalExtension => "certificate has an unknown critical extension",
-            Self::Excluded => "certificate is excluded by the name constraints of its CA",
-            Self::Revoked => "certificate was revoked",
-            Self::IssuerRevoked => "certificate of the intermediate CA was revoked",
-            Self::IssuerNotCa => "certificate was issued by a certificate that is no CA",
-            Self::IssuerLacksCertSign => "certificate was issued by a CA that lacks keyCertSign",
-            Self::IssuerPurpose => "certificate was issued by a CA limited to other purposes",
-            Self::PathTooLong => "certificate has more intermediate CAs than its CA allows (pathlen)",
-            Self::LacksDigitalSignature => "certificate lacks the key usage digitalSignature",
-            Self::LacksServerAuth => "certificate lacks the extended key usage serverAuth",
-            Self::LacksClientAuth => "certificate lacks the extended key usage clientAuth",
-            Self::NoName => "certificate has no name (SAN dNSName)",
-            Self::TwoNames => "certificate has two names, expected one SAN dNSName",
-            Self::NoNetwork => "certificate has no quicap:net",
-            Self::TwoNetworks => "certificate has two quicap:net",
-            Self::NoId => "certificate has no quicap:id",
-            Self::TwoIds => "certificate has two quicap:id",
-            _ => "certificate refused",
+    #[test]
+    fn dates_are_inclusive_and_an_untrusted_clock_only_bounds_from_below() {
+        let network = Network::new();
+        let (trust, der) = (network.trust(None), network.sign("a", 1));
+        let (begin, end) = (NOW - 300, NOW + 5 * 86_400);
+        for (now, trusted, expected) in [
+            (begin, true, None),
+            (end, true, None),
+            (begin - 1, true, Some(Refusal::NotYetValid(begin))),
+            (end + 1, true, Some(Refusal::Expired(end))),
+            (0, false, None),
+            (end, false, None),
+            (end + 1, false, Some(Refusal::Expired(end))),
+        ] {
+            let refusal = trust.judge(core::slice::from_ref(&der), now, trusted).err();
+            assert_eq!(refusal, expected, "{now} {trusted}");
         }
+    }
+
+    #[test]
+    fn only_listed_serials_are_revoked() {
+        let network = Network::new();
+        let listed =
+            [(Serial::from_be_bytes(&[2]).unwrap(), NOW), (Serial::from_be_bytes(&[4]).unwrap(), NOW)];
+        let crl = network.authority.revoke(3, &listed, NOW).unwrap();
+        let trust = network.trust(Some(&crl));
+        assert_eq!(trust.crl_number(), Some(3));
+        for serial in 1..=5 {
+            let expected = listed.iter().any(|(s, _)| s.as_bytes() == [serial]).then_some(Refusal::Revoked);
+            assert_eq!(trust.judge(&[network.sign("a", serial)], NOW, true).err(), expected, "{serial}");
+        }
+    }
+
+    #[test]
+    fn no_certificate_and_no_der_are_refused() {
+        let trust = Network::new().trust(None);
+        assert_eq!(trust.judge(&[], NOW, true), Err(Refusal::NoCertificate));
+        assert_eq!(trust.judge(&[vec![0x30, 0].into()], NOW, true), Err(Refusal::Malformed));
     }
 }
