@@ -38,6 +38,10 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Failure> {
     let arguments = cli::arguments()?;
     let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    if words == ["--version"] {
+        println!("quicap {}", env!("CARGO_PKG_VERSION"));
+        return Ok(());
+    }
     match Arguments::from_args(&["quicap"], &words) {
         Ok(arguments) => match arguments.command {
             Command::Ca(args) => cli::ca::run(&args),
