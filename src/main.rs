@@ -1,3 +1,61 @@
 //! Parses arguments, starts the logger, runs a command, turns an error into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use argh::FromArgs;
+use quicap::cli::{self, Failure};
+
+/// many routers, one LAN, over QUIC
+#[derive(FromArgs)]
+struct Arguments {
+    #[argh(subcommand)]
+    command: Command,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Command {
+    Ca(cli::ca::Ca),
+    Check(cli::check::Check),
+    Csr(cli::csr::Csr),
+    Demo(cli::demo::Demo),
+    Install(cli::install::Install),
+    Run(cli::run::Run),
+    Status(cli::status::Status),
+    UciShow(cli::uci_show::UciShow),
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.message.trim_end().lines().for_each(|line| eprintln!("quicap: {line}"));
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let arguments = cli::arguments()?;
+    let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    match Arguments::from_args(&["quicap"], &words) {
+        Ok(arguments) => match arguments.command {
+            Command::Ca(args) => cli::ca::run(&args),
+            Command::Check(args) => cli::check::run(&args),
+            Command::Csr(args) => cli::csr::run(&args),
+            Command::Demo(args) => cli::demo::run(&args),
+            Command::Install(args) => cli::install::run(&args),
+            Command::Run(args) => cli::run::run(args),
+            Command::Status(args) => cli::status::run(&args),
+            Command::UciShow(args) => cli::uci_show::run(&args),
+        },
+        Err(early) if early.status.is_ok() => {
+            println!("{}", early.output);
+            Ok(())
+        }
+        Err(early) => {
+            let line = early.output.replace('\0', "").split_whitespace().collect::<Vec<_>>().join(" ");
+            Err(Failure::usage(line))
+        }
+    }
+}

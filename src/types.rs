@@ -75,6 +75,99 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
+/// Why a frame went no further: each has a counter of this name in `quicap status`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum DropReason {
+    /// Shorter than an Ethernet header, or longer than the switch carries.
+    Malformed,
+    /// To 01:80:C2:00:00:0x: what bridges keep to themselves (STP, LLDP, pause).
+    Reserved,
+    /// Group or zero source address.
+    BadSource,
+    /// To a station on the side that it came from.
+    Local,
+    /// No known owner, and the rate of `unknown_unicast` is used up or it says drop.
+    UnknownUnicast,
+    /// The owner has no link that is up.
+    NoRoute,
+    /// More pieces than the protocol knows.
+    TooBig,
+    /// The QUIC connection took no more: the oldest frame in its queue went.
+    LinkFull,
+    /// A datagram of a type of a later version, or malformed.
+    UnknownType,
+    /// Pieces whose siblings never came.
+    Reassembly,
+    /// The certificate of the neighbor does not permit it.
+    Rights,
+    /// The queue to the TAP was full.
+    TapFull,
+    /// The TAP is down, as a device that nobody has set up is.
+    TapDown,
+}
+
+impl DropReason {
+    /// Every reason, in the order of its number.
+    pub const ALL: [Self; 13] = [
+        Self::Malformed,
+        Self::Reserved,
+        Self::BadSource,
+        Self::Local,
+        Self::UnknownUnicast,
+        Self::NoRoute,
+        Self::TooBig,
+        Self::LinkFull,
+        Self::UnknownType,
+        Self::Reassembly,
+        Self::Rights,
+        Self::TapFull,
+        Self::TapDown,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Reserved => "reserved",
+            Self::BadSource => "bad_source",
+            Self::Local => "local",
+            Self::UnknownUnicast => "unknown_unicast",
+            Self::NoRoute => "no_route",
+            Self::TooBig => "too_big",
+            Self::LinkFull => "link_full",
+            Self::UnknownType => "rx_unknown_type",
+            Self::Reassembly => "reassembly",
+            Self::Rights => "rights",
+            Self::TapFull => "tap_full",
+            Self::TapDown => "tap_down",
+        }
+    }
+}
+
+/// One counter for each [`DropReason`].
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Drops([u64; DropReason::ALL.len()]);
+
+impl Drops {
+    pub fn add(&mut self, reason: DropReason) {
+        self.add_many(reason, 1);
+    }
+
+    pub fn add_many(&mut self, reason: DropReason, n: u64) {
+        if let Some(counter) = self.0.get_mut(reason as usize) {
+            *counter += n;
+        }
+    }
+
+    pub fn count(&self, reason: DropReason) -> u64 {
+        self.0.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        DropReason::ALL.into_iter().map(|reason| (reason.name(), self.count(reason)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +178,19 @@ mod tests {
         assert_eq!(NodeId::new(1).map(NodeId::value), Some(1));
         assert_eq!(NodeId::new(0xFEFF).map(NodeId::value), Some(0xFEFF));
         assert_eq!(NodeId::new(0xFF00), None);
+    }
+
+    #[test]
+    fn every_drop_reason_has_its_own_counter() {
+        for (number, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number);
+            let mut drops = Drops::default();
+            drops.add(reason);
+            assert_eq!(
+                drops.iter().filter(|(_, n)| *n == 1).map(|(name, _)| name).collect::<Vec<_>>(),
+                [reason.name()]
+            );
+        }
     }
 
     #[test]

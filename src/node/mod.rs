@@ -1,3 +1,287 @@
-//! One whole node, QUIC and TLS included, without any I/O.
+//! One whole node, QUIC and TLS included, without any I/O: joins the links to the switch and the carrier.
+//!
+//! UDP datagrams and frames go in by `handle_...`; after a batch of them call [`Node::settle`], drain
+//! [`Node::poll_transmit`], [`Node::poll_frame`] and [`Node::poll_output`] until each says `None`, then sleep until
+//! [`Node::next_timeout`]. Time is always told. Read first: docs/architecture.md.
 
 pub mod carrier;
+mod journal;
+pub mod json;
+pub mod status;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use heapless::LinearMap;
+
+use self::carrier::Carrier;
+use self::journal::Journal;
+use crate::limits;
+use crate::link::{self, Event, Links, Query, SocketId, Transmit};
+use crate::mesh::switch::{Switch, UnknownUnicast, Verdict};
+use crate::pki::fault::Fault;
+use crate::types::{DropReason, Drops, LinkId, NodeId};
+use crate::wire::overlay::{self, ETH_HEADER};
+
+pub struct Config {
+    pub links: link::Config,
+    pub unknown_unicast: UnknownUnicast,
+    pub carrier: carrier::Config,
+}
+
+/// What may change while the node runs.
+pub struct Reload {
+    pub credentials: link::Credentials,
+    pub peers: Vec<link::peer::Config>,
+    pub unknown_unicast: UnknownUnicast,
+    pub carrier: carrier::Config,
+}
+
+/// What the daemon is asked to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// Set the carrier of the TAP.
+    Carrier(bool),
+    /// Look a name up; the answer goes to [`Node::handle_resolved`].
+    Resolve(Query),
+}
+
+/// Frames that crossed the TAP; they only grow.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counters {
+    pub tap_rx_frames: u64,
+    pub tap_tx_frames: u64,
+    pub tap_rx_bytes: u64,
+    pub tap_tx_bytes: u64,
+}
+
+pub struct Node {
+    links: Links,
+    switch: Switch,
+    carrier: Carrier,
+    /// The link to each node that we are linked to.
+    routes: LinearMap<NodeId, LinkId, { limits::LINKS }>,
+    to_tap: VecDeque<Bytes>,
+    outputs: VecDeque<Output>,
+    counters: Counters,
+    drops: Drops,
+    journal: Journal,
+    began: Instant,
+}
+
+impl Node {
+    /// Fails when the certificate and key are of no use to TLS.
+    pub fn new(config: Config, now: Instant) -> Result<Self, Fault> {
+        let links = Links::new(config.links, now)?;
+        let me = links.me().id;
+        let mut node = Self {
+            switch: Switch::new(me, config.unknown_unicast, now),
+            links,
+            carrier: Carrier::new(config.carrier, now),
+            routes: LinearMap::new(),
+            to_tap: VecDeque::new(),
+            outputs: VecDeque::new(),
+            counters: Counters::default(),
+            drops: Drops::default(),
+            journal: Journal::new(now),
+            began: now,
+        };
+        node.settle(now);
+        Ok(node)
+    }
+
+    /// A UDP datagram came in on one of our sockets.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        remote: SocketAddr,
+        local: Option<IpAddr>,
+        bytes: BytesMut,
+    ) {
+        self.links.handle_datagram(now, socket, remote, local, bytes);
+        self.take_frames(now);
+    }
+
+    /// A frame came out of the TAP, with [`limits::HEADROOM`] free bytes in front of it.
+    pub fn handle_frame(&mut self, now: Instant, mut buffer: BytesMut) {
+        let Some(header) = buffer.get_mut(limits::HEADROOM - ETH_HEADER) else { return };
+        *header = overlay::ETH;
+        let datagram = buffer.freeze().slice(limits::HEADROOM - ETH_HEADER..);
+        let frame = datagram.get(ETH_HEADER..).unwrap_or_default();
+        self.counters.tap_rx_frames += 1;
+        self.counters.tap_rx_bytes += frame.len() as u64;
+        match self.switch.handle_local(now, frame) {
+            Verdict::To(owner) => match self.routes.get(&owner) {
+                Some(link) => self.send(now, *link, &datagram),
+                None => self.drops.add(DropReason::NoRoute),
+            },
+            Verdict::Flood => self.flood(now, &datagram),
+            Verdict::Deliver => {}
+            Verdict::Drop(reason) => self.drops.add(reason),
+        }
+    }
+
+    fn flood(&mut self, now: Instant, datagram: &Bytes) {
+        if self.routes.is_empty() {
+            self.drops.add(DropReason::NoRoute);
+        }
+        for (_, link) in &self.routes {
+            if let Err(reason) = self.links.send(now, *link, datagram) {
+                self.drops.add(reason);
+            }
+        }
+    }
+
+    fn send(&mut self, now: Instant, link: LinkId, datagram: &Bytes) {
+        if let Err(reason) = self.links.send(now, link, datagram) {
+            self.drops.add(reason);
+        }
+    }
+
+    /// Frames that the links received go to the TAP.
+    fn take_frames(&mut self, now: Instant) {
+        while let Some((link, frame)) = self.links.poll_frame() {
+            let Some(origin) = self.routes.iter().find(|(_, own)| **own == link).map(|(node, _)| *node)
+            else {
+                self.drops.add(DropReason::NoRoute);
+                continue;
+            };
+            match self.switch.handle_remote(now, origin, &frame) {
+                Verdict::Deliver if self.to_tap.len() < limits::TAP_QUEUE => self.to_tap.push_back(frame),
+                Verdict::Drop(reason) => self.drops.add(reason),
+                _ => self.drops.add(DropReason::TapFull),
+            }
+        }
+    }
+
+    /// The answer to an [`Output::Resolve`].
+    pub fn handle_resolved(&mut self, now: Instant, query: &Query, answer: &Result<Vec<IpAddr>, String>) {
+        self.links.handle_resolved(now, query, answer);
+        self.settle(now);
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.links.handle_timeout(now);
+        self.settle(now);
+    }
+
+    /// Works off what a batch of input has set going.
+    pub fn settle(&mut self, now: Instant) {
+        self.links.settle(now);
+        while let Some(event) = self.links.poll_event() {
+            self.handle_event(now, event);
+        }
+        self.take_frames(now);
+        self.carrier.handle_links(now, !self.routes.is_empty());
+        if let Some(on) = self.carrier.poll(now) {
+            self.journal.note(now, format!("carrier {}", if on { "on" } else { "off" }));
+            self.outputs.push_back(Output::Carrier(on));
+        }
+    }
+
+    fn handle_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Up { link, node } => {
+                // There are as many routes as links.
+                let _ = self.routes.insert(node, link);
+            }
+            Event::Down { link } => {
+                let node = self.routes.iter().find(|(_, own)| **own == link).map(|(node, _)| *node);
+                node.map(|node| self.routes.remove(&node));
+            }
+            Event::Resolve(query) => self.outputs.push_back(Output::Resolve(query)),
+            Event::Note(line) => self.journal.note(now, line),
+            Event::Refusal(line) => self.journal.warn(now, line),
+            Event::Detail(line) => log::debug!("{line}"),
+        }
+    }
+
+    pub fn next_timeout(&mut self) -> Option<Instant> {
+        [self.links.next_timeout(), self.carrier.next_timeout()].into_iter().flatten().min()
+    }
+
+    /// UDP datagrams to send now, written to the empty `buffer`.
+    pub fn poll_transmit(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<Transmit> {
+        self.links.poll_transmit(now, buffer)
+    }
+
+    /// A frame for the TAP.
+    pub fn poll_frame(&mut self) -> Option<Bytes> {
+        let frame = self.to_tap.pop_front()?;
+        self.counters.tap_tx_frames += 1;
+        self.counters.tap_tx_bytes += frame.len() as u64;
+        Some(frame)
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The TAP did not take the last frame.
+    pub fn handle_tap_refusal(&mut self, frame: &[u8], reason: DropReason) {
+        self.counters.tap_tx_frames -= 1;
+        self.counters.tap_tx_bytes -= frame.len() as u64;
+        self.drops.add(reason);
+    }
+
+    /// The kernel refused to send batches on this socket.
+    pub fn set_segments(&mut self, socket: SocketId, segments: usize) {
+        self.links.set_segments(socket, segments);
+    }
+
+    /// Takes a changed configuration; what did not change goes on. Sockets, names and the node's own id cannot
+    /// change. Fails, and changes nothing, when the certificate and key are of no use to TLS.
+    pub fn reload(&mut self, now: Instant, config: Reload) -> Result<(), Fault> {
+        self.links.reload(now, config.credentials, config.peers)?;
+        self.switch.set_unknown_unicast(config.unknown_unicast);
+        self.carrier.configure(now, config.carrier);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Something that the operator should know.
+    pub fn note(&mut self, now: Instant, line: String) {
+        self.journal.note(now, line);
+    }
+
+    /// Says goodbye to all peers; what [`Node::poll_transmit`] then gives is the last to be sent.
+    pub fn stop(&mut self, now: Instant) {
+        self.links.stop(now);
+        self.settle(now);
+    }
+
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    pub fn switch(&self) -> &Switch {
+        &self.switch
+    }
+
+    pub fn carrier(&self) -> &Carrier {
+        &self.carrier
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// All refusals, those of the links included.
+    pub fn drops(&self) -> Drops {
+        let mut all = self.links.all_drops();
+        DropReason::ALL.into_iter().for_each(|reason| all.add_many(reason, self.drops.count(reason)));
+        all
+    }
+
+    /// The last events, oldest first, with the time since the node began.
+    pub fn events(&self) -> impl Iterator<Item = &journal::Entry> {
+        self.journal.iter()
+    }
+
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+}

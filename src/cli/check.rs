@@ -1,0 +1,108 @@
+//! `quicap check`: reads all that `run` would read, says everything that is wrong, starts nothing.
+
+#![allow(clippy::disallowed_methods, reason = "certificates are judged by the wall clock")]
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use argh::FromArgs;
+
+use crate::cli::Failure;
+use crate::config::{self, Network, Reading};
+use crate::daemon::material::{self, Class, Material};
+use crate::pki::date::Day;
+
+/// Reads the configuration, certificates and keys, and says what is wrong; starts nothing.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "check")]
+pub struct Check {
+    /// the configuration (default: /etc/config/quicap)
+    #[argh(option, default = "super::CONFIG.to_owned()")]
+    pub config: String,
+}
+
+/// What a check found, each a line without its end.
+#[derive(Default)]
+struct Findings {
+    /// What is in order, for stdout.
+    good: Vec<String>,
+    warnings: Vec<String>,
+    errors: Vec<String>,
+    /// The highest class of the errors decides.
+    code: u8,
+}
+
+/// Prints what is in order to stdout and warnings to stderr.
+///
+/// # Errors
+/// All faults, one a line: code 2, or 3 when nothing but our own certificate is no good.
+pub fn run(arguments: &Check) -> Result<(), Failure> {
+    let text = material::read_config(&arguments.config).map_err(|message| Failure { code: 2, message })?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now_unix_s = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
+    let findings = examine(&arguments.config, &text, now_unix_s);
+    // A closed pipe is no reason to fail: the exit code says what matters.
+    for line in &findings.warnings {
+        let _ = writeln!(io::stderr(), "warning: {line}");
+    }
+    for line in &findings.good {
+        let _ = writeln!(io::stdout(), "{line}");
+    }
+    match findings.errors.is_empty() {
+        true => Ok(()),
+        false => Err(Failure { code: findings.code, message: findings.errors.join("\n") }),
+    }
+}
+
+fn examine(file: &str, text: &[u8], now_unix_s: u32) -> Findings {
+    let Reading { config, errors } = config::read(file, text);
+    let mut findings = Findings::default();
+    findings.warnings.extend(config.warnings.iter().map(ToString::to_string));
+    for error in &errors {
+        findings.error(2, error.to_string());
+    }
+    let enabled = || config.networks.iter().filter(|network| network.enabled);
+    if errors.is_empty() && enabled().next().is_none() {
+        findings
+            .warnings
+            .push(format!("{file}: no network is enabled: nothing would run (option enabled '1')"));
+    }
+    for network in enabled() {
+        match material::load(network, now_unix_s, true) {
+            Ok(material) => findings.accept(network, &material, now_unix_s),
+            Err(faults) => {
+                faults.iter().for_each(|fault| findings.error(code(fault.class), fault.to_string()))
+            }
+        }
+    }
+    findings
+}
+
+const fn code(class: Class) -> u8 {
+    match class {
+        Class::Configuration => 2,
+        Class::Certificate => 3,
+    }
+}
+
+impl Findings {
+    fn error(&mut self, code: u8, line: String) {
+        self.code = if self.errors.is_empty() { code } else { self.code.min(code) };
+        self.errors.push(line);
+    }
+
+    fn accept(&mut self, network: &Network, material: &Material, now_unix_s: u32) {
+        let member = &material.member;
+        self.good.push(format!(
+            "network {}: node {} (id {}), certificate until {}, {} peers",
+            network.name,
+            member.name,
+            member.id,
+            Day(member.not_after),
+            network.peers.len(),
+        ));
+        for warning in material.trust.warnings(now_unix_s) {
+            self.warnings.push(format!("network {}: {warning}", network.name));
+        }
+    }
+}

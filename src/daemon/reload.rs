@@ -1,0 +1,67 @@
+//! SIGHUP: the files are read again, and what changed is applied. A fault in them changes nothing.
+//! Read first: docs/configuration.md, "Reloading".
+
+use std::time::Instant;
+
+use super::turn::Loop;
+use super::{credentials, material, read_networks};
+use crate::config::Network;
+use crate::node::Reload;
+
+/// Reads and applies; says in the log and in status what came of it.
+pub fn reload(daemon: &mut Loop<'_>, now: Instant) {
+    match try_reload(daemon, now) {
+        Ok(()) => {
+            daemon.config_loaded = now;
+            daemon.config_error.clear();
+            daemon.node.note(now, "configuration read again".to_owned());
+        }
+        Err(reason) => {
+            log::error!("configuration not taken, the running one stays: {reason}");
+            daemon.config_error = reason;
+        }
+    }
+}
+
+fn try_reload(daemon: &mut Loop<'_>, now: Instant) -> Result<(), String> {
+    let name = &daemon.network.name;
+    let networks = read_networks(&daemon.options.config).map_err(|failure| failure.message)?;
+    let network = networks
+        .into_iter()
+        .find(|network| network.name == *name)
+        .ok_or_else(|| format!("{}: there is no network '{name}' any more", daemon.options.config))?;
+    let clock = &daemon.clock;
+    let material = material::load(&network, clock.unix_s(), clock.is_trusted())
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    let me = daemon.node.links().me();
+    if (material.member.id, &material.member.name) != (me.id, &me.name) {
+        return Err(format!("{}: the certificate is for another node: restart to become it", network.cert));
+    }
+    let config = Reload {
+        credentials: credentials(material),
+        peers: network.peers.clone(),
+        unknown_unicast: network.unknown_unicast,
+        carrier: network.carrier,
+    };
+    daemon.node.reload(now, config).map_err(|fault| format!("{}: {fault}", network.cert))?;
+    log::set_max_level(network.log_level);
+    for option in needs_restart(&daemon.network, &network) {
+        daemon.node.note(now, format!("option {option} has changed: restart to apply it"));
+    }
+    daemon.network =
+        Network { peers: network.peers.clone(), carrier: network.carrier, ..daemon.network.clone() };
+    Ok(())
+}
+
+/// Options that are only read at the start.
+fn needs_restart(old: &Network, new: &Network) -> Vec<&'static str> {
+    let changes = [
+        ("tap", old.tap != new.tap),
+        ("tun", old.tun != new.tun),
+        ("listen_port", old.listen_port != new.listen_port),
+        ("listen_address", old.listen_addresses != new.listen_addresses),
+        ("mtu", old.mtu != new.mtu),
+        ("enabled", !new.enabled),
+    ];
+    changes.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+}

@@ -1,0 +1,252 @@
+//! One thread, one loop: what is readable is read, the node is settled, what it has to say is sent, then sleep.
+//! Read first: docs/architecture.md, "The loop".
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{BufMut, BytesMut};
+
+use super::control::{Control, Message};
+use super::sockets::{Received, Sockets};
+use super::{Options, now, reload, report, unix_s};
+use crate::cli::Failure;
+use crate::config::Network;
+use crate::limits;
+use crate::link::Transmit;
+use crate::node::{Node, Output};
+use crate::pki::clock::WallClock;
+use crate::sys::signal::{Signal, Signals};
+use crate::sys::timer::Timer;
+use crate::sys::tun::{Tap, Written};
+use crate::sys::wait::{Interest, Waiter};
+use crate::types::DropReason;
+
+/// Frames read from the TAP, and batches read from a socket, in one turn.
+const FRAMES: usize = 64;
+const BATCHES: usize = 4;
+/// Frames from the TAP are read into pieces of one buffer of this size, which comes back when they were sent.
+const ARENA: usize = 64 * 1024;
+
+pub struct Loop<'a> {
+    pub options: &'a Options,
+    pub network: Network,
+    pub node: Node,
+    pub tap: Option<Tap>,
+    pub sockets: Sockets,
+    pub signals: Signals,
+    pub control: Control,
+    pub clock: Arc<WallClock>,
+    /// When the configuration was last taken, and why a later one was not.
+    pub config_loaded: Instant,
+    pub config_error: String,
+}
+
+/// Where a turn left off.
+struct State {
+    timer: Timer,
+    waiter: Waiter,
+    arena: BytesMut,
+    /// QUIC packets on their way out, and what they are if the socket took them not yet.
+    packets: Vec<u8>,
+    blocked: Option<Transmit>,
+    /// A source gave a full batch: there may be more, so there is no wait.
+    more: bool,
+}
+
+/// Places in the list of what is waited for.
+const TIMER: usize = 0;
+const SIGNALS: usize = 1;
+const CONTROL: usize = 2;
+const FIRST_SOCKET: usize = 3;
+
+impl Loop<'_> {
+    /// Ends by SIGTERM or SIGINT, or when the TAP is gone.
+    pub fn run(mut self) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| Failure::runtime(format!("event loop: {error}"));
+        let mut state = State {
+            timer: Timer::new().map_err(failed)?,
+            waiter: Waiter::default(),
+            arena: BytesMut::new(),
+            packets: Vec::new(),
+            blocked: None,
+            more: false,
+        };
+        self.greet();
+        self.control.turn();
+        loop {
+            let time = now();
+            self.clock.set(unix_s());
+            self.flush(time, &mut state)?;
+            self.serve(time);
+            self.wait(&mut state).map_err(failed)?;
+            let time = now();
+            if state.waiter.is_ready(TIMER) {
+                state.timer.clear();
+            }
+            if state.waiter.is_ready(SIGNALS) && self.handle_signals(time) {
+                self.stop(&mut state);
+                return Ok(());
+            }
+            if state.waiter.is_ready(CONTROL) {
+                self.control.turn();
+            }
+            if self.node.next_timeout().is_some_and(|due| due <= time) {
+                self.node.handle_timeout(time);
+            }
+            state.more = false;
+            self.receive(time, &mut state);
+            self.read_tap(time, &mut state)?;
+            self.node.settle(time);
+        }
+    }
+
+    fn greet(&mut self) {
+        let me = self.node.links().me();
+        let device =
+            self.tap.as_ref().map_or_else(|| "no TAP".to_owned(), |tap| format!("TAP {}", tap.name()));
+        let line = format!(
+            "network {}: node {} (id {}), {device}, {}",
+            self.network.name,
+            me.name,
+            me.id,
+            self.sockets.describe_listeners()
+        );
+        self.node.note(now(), line);
+    }
+
+    /// Sends and writes everything that the node has ready.
+    fn flush(&mut self, time: Instant, state: &mut State) -> Result<(), Failure> {
+        self.transmit(time, state);
+        while let Some(frame) = self.node.poll_frame() {
+            let Some(tap) = &self.tap else { continue };
+            match tap.send(&frame).map_err(|error| Failure::runtime(error.to_string()))? {
+                Written::Taken => {}
+                Written::DeviceDown => self.node.handle_tap_refusal(&frame, DropReason::TapDown),
+                Written::Refused => self.node.handle_tap_refusal(&frame, DropReason::TapFull),
+            }
+        }
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Carrier(on) => self.set_carrier(on)?,
+                Output::Resolve(query) => self.control.resolve(query),
+            }
+        }
+        Ok(())
+    }
+
+    fn transmit(&mut self, time: Instant, state: &mut State) {
+        loop {
+            let transmit = match state.blocked.take() {
+                Some(transmit) => transmit,
+                None => {
+                    state.packets.clear();
+                    match self.node.poll_transmit(time, &mut state.packets) {
+                        Some(transmit) => transmit,
+                        None => return,
+                    }
+                }
+            };
+            let packets = state.packets.get(..transmit.size).unwrap_or_default();
+            if !self.sockets.send(&mut self.node, &transmit, packets) {
+                state.blocked = Some(transmit);
+                return;
+            }
+        }
+    }
+
+    fn set_carrier(&self, on: bool) -> Result<(), Failure> {
+        let Some(tap) = &self.tap else { return Ok(()) };
+        tap.set_carrier(on).map_err(|error| Failure::runtime(error.to_string()))
+    }
+
+    /// Answers and looks after what the tasks brought.
+    fn serve(&mut self, time: Instant) {
+        while let Some(message) = self.control.next() {
+            match message {
+                Message::Status(request) => {
+                    let status = report::status(self, time);
+                    request.answer(&status);
+                }
+                Message::Resolved(query, answer) => self.node.handle_resolved(time, &query, &answer),
+            }
+        }
+    }
+
+    fn wait(&mut self, state: &mut State) -> std::io::Result<()> {
+        if !state.more {
+            state.timer.set(self.node.next_timeout())?;
+        }
+        let blocked = state.blocked.map(|transmit| transmit.socket);
+        let waiter = &mut state.waiter;
+        waiter.clear();
+        waiter.add(state.timer.as_fd(), Interest::Read);
+        waiter.add(self.signals.as_fd(), Interest::Read);
+        waiter.add(self.control.as_fd(), Interest::Read);
+        for socket in self.sockets.iter() {
+            let interest = if blocked == Some(socket.id) { Interest::Write } else { Interest::Read };
+            waiter.add(socket.as_fd(), interest);
+        }
+        if let Some(tap) = &self.tap {
+            waiter.add(tap.as_fd(), if blocked.is_some() { Interest::Nothing } else { Interest::Read });
+        }
+        waiter.wait(!state.more)
+    }
+
+    /// True: it is time to end.
+    fn handle_signals(&mut self, time: Instant) -> bool {
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                Signal::Stop => return true,
+                Signal::Reload => reload::reload(self, time),
+            }
+        }
+        false
+    }
+
+    fn receive(&mut self, time: Instant, state: &mut State) {
+        for place in 0..self.sockets.len() {
+            if !state.waiter.is_ready(FIRST_SOCKET + place) {
+                continue;
+            }
+            for batch in 1..=BATCHES {
+                match self.sockets.receive(place, time, &mut self.node) {
+                    Received::Nothing => break,
+                    Received::Batch => state.more |= batch == BATCHES,
+                }
+            }
+        }
+    }
+
+    fn read_tap(&mut self, time: Instant, state: &mut State) -> Result<(), Failure> {
+        let Some(tap) = &self.tap else { return Ok(()) };
+        if !state.waiter.is_ready(FIRST_SOCKET + self.sockets.len()) || state.blocked.is_some() {
+            return Ok(());
+        }
+        for _ in 0..FRAMES {
+            if state.arena.capacity() < limits::HEADROOM + limits::FRAME_MAX {
+                state.arena.reserve(ARENA);
+            }
+            state.arena.put_bytes(0, limits::HEADROOM);
+            match tap.recv(&mut state.arena).map_err(|error| Failure::runtime(error.to_string()))? {
+                Some(_) => self.node.handle_frame(time, state.arena.split()),
+                None => {
+                    state.arena.clear();
+                    return Ok(());
+                }
+            }
+        }
+        state.more = true;
+        Ok(())
+    }
+
+    fn stop(&mut self, state: &mut State) {
+        let time = now();
+        self.node.note(time, "stopping".to_owned());
+        self.node.stop(time);
+        self.transmit(time, state);
+        if let Err(failure) = self.set_carrier(false) {
+            log::debug!("{}", failure.message);
+        }
+    }
+}

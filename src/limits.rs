@@ -1,0 +1,158 @@
+//! Every capacity, queue length, rate and timeout in one place, with unit, origin and the bytes it costs.
+//! Origins: "protocol" is docs/protocol.md, "measured" is docs/performance.md, "RFC" as named.
+
+use core::time::Duration;
+
+/// Peers that one node may be linked to at the same time: configured ones and those that dial in.
+/// Full: further ones are refused with the reason "busy". About 3 KiB each without connections.
+pub const LINKS: usize = 32;
+
+/// QUIC connections at the same time, handshakes included: two for each link (each side dials the other) and
+/// room for handshakes and races. Full: new Initials are refused. About 22 KiB each, measured.
+pub const CONNECTIONS: usize = 96;
+
+/// Incoming connections that have not shown a certificate yet. Full: further Initials are ignored.
+pub const HALF_OPEN: usize = 16;
+
+/// Incoming handshakes above which an address must first prove itself by a Retry (RFC 9000, 8.1.2).
+pub const HALF_OPEN_BEFORE_RETRY: usize = 4;
+
+/// Packets of a connection that the QUIC library may hold before we have accepted it, bytes.
+pub const INCOMING_BUFFER: u64 = 8 * 1024;
+pub const INCOMING_BUFFER_TOTAL: u64 = 256 * 1024;
+
+/// Answers to packets that belong to no connection (version negotiation, Retry, stateless reset), waiting to be
+/// sent. Full: the answer is not given.
+pub const RESPONSES: usize = 16;
+
+/// Largest Ethernet frame that the switch carries, bytes: header, one 802.1Q tag and an MTU up to [`MTU_MAX`].
+pub const FRAME_MAX: usize = 2048;
+pub const MTU_MAX: u16 = 2000;
+/// Smallest MTU of the TAP: what IPv4 asks of a link (RFC 791).
+pub const MTU_MIN: u16 = 68;
+
+/// Free bytes in front of a frame that came from the TAP: room for overlay headers.
+pub const HEADROOM: usize = 16;
+
+/// Pieces that a frame may be split into (protocol).
+pub const PIECES: usize = 4;
+/// Reassembly buffers of a node, [`FRAME_MAX`] bytes each. Full: the oldest unfinished frame is given up.
+pub const REASSEMBLY: usize = 32;
+/// Reassembly buffers that one link may hold.
+pub const REASSEMBLY_PER_LINK: usize = 8;
+/// How long pieces wait for their siblings (protocol).
+pub const REASSEMBLY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// MAC addresses with a known owner, 24 bytes each. Full: the longest unused entry of the owner with most goes,
+/// if unused for [`OWNER_EVICT_AGE`]; otherwise the new address is not learned and its frames still arrive.
+pub const OWNERS: usize = 4096;
+/// MAC addresses that one remote node may own.
+pub const OWNERS_PER_NODE: u16 = 512;
+pub const OWNERS_LOCAL: u16 = 1024;
+pub const OWNER_EVICT_AGE: Duration = Duration::from_secs(60);
+/// A remote address is forgotten after this long without a frame (protocol).
+pub const OWNER_AGE_REMOTE: Duration = Duration::from_secs(900);
+pub const OWNER_AGE_LOCAL: Duration = Duration::from_secs(600);
+
+/// `unknown_unicast limited`: floods for one address in [`UNKNOWN_PERIOD`], and for all addresses in a second.
+pub const UNKNOWN_PER_MAC: u8 = 3;
+pub const UNKNOWN_PERIOD: Duration = Duration::from_secs(10);
+pub const UNKNOWN_PER_SECOND: u32 = 50;
+/// Addresses whose floods are counted. Full: the oldest count is forgotten; the rate of all still holds.
+pub const UNKNOWN_MACS: usize = 64;
+
+/// Frames that wait for the TAP within one turn of the loop. Full: the newest is dropped and counted.
+pub const TAP_QUEUE: usize = 4096;
+
+/// Longest control message that is kept; a longer one of an unknown type is skipped without being stored.
+pub const CONTROL_MESSAGE: usize = 16 * 1024;
+/// Control bytes and messages a link may bring in a second, and how much it may save up (protocol). Beyond it
+/// reading pauses and QUIC's flow control holds the sender.
+pub const CONTROL_RATE_BYTES: u32 = 64 * 1024;
+pub const CONTROL_BURST_BYTES: u32 = 256 * 1024;
+pub const CONTROL_RATE_MESSAGES: u32 = 200;
+pub const CONTROL_BURST_MESSAGES: u32 = 400;
+
+/// After the handshake both sides say HELLO within this time, or the connection is closed (protocol).
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// An attempt that is not up by then has failed.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A further address of the same peer is tried this long after the one before (RFC 8305, 5: 250 ms).
+pub const DIAL_STAGGER: Duration = Duration::from_millis(250);
+/// Addresses tried in one attempt. More are left out.
+pub const CANDIDATES: usize = 8;
+/// Pause after a failed attempt: doubled each time from the first to the last, and drawn from its upper half.
+pub const REDIAL_FIRST: Duration = Duration::from_millis(500);
+pub const REDIAL_LAST: Duration = Duration::from_secs(30);
+/// A link that was up this long begins again with the first pause.
+pub const REDIAL_FORGIVEN: Duration = Duration::from_secs(30);
+
+/// A connection on which nothing was sent for this long sends a PING (protocol).
+pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// QUIC's own idle timeout, the last resort behind liveness (protocol).
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bounds of the time without an ACK after which a connection is suspect (protocol).
+pub const SUSPECT_MIN: Duration = Duration::from_millis(120);
+pub const SUSPECT_MAX: Duration = Duration::from_secs(1);
+/// A suspect connection is given up after three times that, and not before this (protocol).
+pub const DEAD_MIN: Duration = Duration::from_secs(1);
+
+/// First guess of the round trip: a lost first packet costs three of it (measured: 300 ms instead of 1 s).
+pub const INITIAL_RTT: Duration = Duration::from_millis(100);
+
+/// Largest UDP payload of an underlay with MTU 1500: IPv4 and IPv6 headers off.
+pub const UDP_PAYLOAD_V4: u16 = 1472;
+pub const UDP_PAYLOAD_V6: u16 = 1452;
+/// Smallest and first UDP payload (RFC 9000, 14).
+pub const UDP_PAYLOAD_MIN: u16 = 1200;
+/// Path MTU is searched again after this long, and this long after a black hole.
+pub const MTU_INTERVAL: Duration = Duration::from_secs(600);
+pub const MTU_COOLDOWN: Duration = Duration::from_secs(30);
+
+/// QUIC connection ids, bytes (measured; docs/protocol.md says why not 0, 1 or 4).
+pub const CID_LEN: usize = 2;
+
+/// QUIC packets that are sent in one system call (the kernel takes 64 segments and 65,507 bytes).
+pub const SEGMENTS: usize = 44;
+
+/// Lines kept for `quicap status`. Full: the oldest goes.
+pub const EVENTS: usize = 64;
+
+/// What depends on how much memory the machine has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Profile {
+    /// Bytes in flight on one connection; each packet costs about 150 bytes until it is acknowledged.
+    pub window: u32,
+    /// Bytes of frames waiting on one connection. Full: the oldest frame goes.
+    pub send_buffer: usize,
+    /// Bytes of received datagrams within one turn of the loop.
+    pub receive_buffer: usize,
+    /// SO_SNDBUF and SO_RCVBUF of the UDP sockets, bytes.
+    pub socket_send: usize,
+    pub socket_receive: usize,
+    /// Receive buffers of 64 KiB each.
+    pub receive_batch: usize,
+}
+
+/// Machines with at most [`ROUTER_MEMORY`].
+pub const ROUTER: Profile = Profile {
+    window: 2 << 20,
+    send_buffer: 128 << 10,
+    receive_buffer: 256 << 10,
+    socket_send: 256 << 10,
+    socket_receive: 1 << 20,
+    receive_batch: 1,
+};
+
+/// Larger ones.
+pub const SERVER: Profile = Profile {
+    window: 16 << 20,
+    send_buffer: 1 << 20,
+    receive_buffer: 1 << 20,
+    socket_send: 4 << 20,
+    socket_receive: 8 << 20,
+    receive_batch: 2,
+};
+
+/// Total memory up to which a machine is treated as a small router, KiB.
+pub const ROUTER_MEMORY: u64 = 256 * 1024;

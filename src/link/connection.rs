@@ -1,0 +1,468 @@
+//! One QUIC connection to another node: its handshake, its control stream and its datagrams.
+//! Does not know which other connections the link has. Read first: RFC 9000, 5; docs/protocol.md.
+//!
+//! ```text
+//! handshaking --Connected--> greeting --HELLO of both--> up --> closed --drained--> gone
+//! ```
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quinn_proto::{ConnectionError, ConnectionHandle, Dir, Event, ReadError, StreamEvent, StreamId, VarInt};
+
+use rustls::pki_types::CertificateDer;
+
+use super::SocketId;
+use super::liveness::{Action, Liveness};
+use super::reason;
+use crate::limits;
+use crate::pki::tls;
+use crate::pki::verify::Member;
+use crate::types::{DropReason, LinkId};
+use crate::wire::control::{self, CloseCode, Message, Next};
+
+/// Who opened the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// We dialed: it lives on our dialing endpoint.
+    Client,
+    /// The peer dialed: it lives on our listening endpoint.
+    Server,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    Handshaking,
+    Greeting,
+    Up,
+    Closed,
+}
+
+/// What a connection reports to the links.
+pub enum Report {
+    /// The handshake is done; the certificates that the peer showed wait in [`Connection::peer_chain`].
+    Connected,
+    /// The peer's HELLO.
+    Hello(OwnedHello),
+    /// It is over. The text says why; the code, if the peer gave one.
+    Lost { reason: String, code: Option<u64> },
+}
+
+/// HELLO as it outlives the buffer that it was read from.
+#[derive(Clone, Debug)]
+pub struct OwnedHello {
+    pub version: u16,
+    pub id: u16,
+    pub fingerprint: crate::types::Fingerprint,
+    pub epoch: u32,
+    pub network: String,
+}
+
+pub struct Connection {
+    pub quinn: quinn_proto::Connection,
+    pub handle: ConnectionHandle,
+    pub role: Role,
+    pub socket: SocketId,
+    pub stage: Stage,
+    pub member: Option<Member>,
+    pub link: Option<LinkId>,
+    /// Where we dialed, or who dialed; the current address is [`Connection::remote`].
+    pub dialed: SocketAddr,
+    liveness: Liveness,
+    control: ControlStream,
+    /// A stage that must be over by then.
+    deadline: Instant,
+    max_datagram: usize,
+    loss: LossMeter,
+}
+
+impl Connection {
+    pub fn new(
+        quinn: quinn_proto::Connection,
+        handle: ConnectionHandle,
+        role: Role,
+        socket: SocketId,
+        now: Instant,
+    ) -> Self {
+        Self {
+            dialed: quinn.remote_address(),
+            liveness: Liveness::new(now, limits::INITIAL_RTT),
+            quinn,
+            handle,
+            role,
+            socket,
+            stage: Stage::Handshaking,
+            member: None,
+            link: None,
+            control: ControlStream::new(now),
+            deadline: now + limits::DIAL_TIMEOUT,
+            max_datagram: 0,
+            loss: LossMeter::default(),
+        }
+    }
+
+    pub fn remote(&self) -> SocketAddr {
+        self.quinn.remote_address()
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.stage == Stage::Up
+    }
+
+    pub fn is_suspect(&self) -> bool {
+        self.liveness.is_suspect()
+    }
+
+    pub fn rtt(&self) -> Duration {
+        self.quinn.rtt()
+    }
+
+    /// Largest overlay datagram that the path carries now, bytes; 0 before the handshake.
+    pub fn max_datagram(&self) -> usize {
+        self.max_datagram
+    }
+
+    /// Lost packets of the last minute or so, in thousandths.
+    pub fn loss_permille(&self) -> u16 {
+        self.loss.permille
+    }
+
+    pub fn peer_chain(&self) -> Option<Vec<CertificateDer<'static>>> {
+        tls::peer_chain(self.quinn.crypto_session())
+    }
+
+    /// Queues an overlay datagram. [`DropReason::LinkFull`]: an older one had to make room.
+    pub fn send(&mut self, now: Instant, datagram: Bytes) -> Result<(), DropReason> {
+        let mut datagrams = self.quinn.datagrams();
+        let full = datagrams.send_buffer_space() < datagram.len();
+        datagrams.send(datagram, true).map_err(|_| DropReason::TooBig)?;
+        self.liveness.sent(now);
+        if full { Err(DropReason::LinkFull) } else { Ok(()) }
+    }
+
+    /// The handshake is over and the peer is who it should be: says HELLO.
+    pub fn greet(&mut self, now: Instant, hello: &control::Hello<'_>) {
+        self.stage = Stage::Greeting;
+        self.deadline = now + limits::HELLO_TIMEOUT;
+        self.max_datagram = self.quinn.datagrams().max_size().unwrap_or(0);
+        Message::Hello(hello.clone()).emit(&mut self.control.outgoing);
+        if self.role == Role::Client {
+            self.control.stream = self.quinn.streams().open(Dir::Bi);
+        }
+        self.write_control(now);
+    }
+
+    /// HELLO of the peer was accepted.
+    pub fn set_up(&mut self, now: Instant) {
+        self.stage = Stage::Up;
+        self.liveness = Liveness::new(now, self.quinn.rtt());
+        let acks = self.quinn.stats().frame_rx.acks;
+        self.liveness.acked(now, acks, self.quinn.rtt());
+    }
+
+    pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) {
+        if self.stage != Stage::Closed {
+            self.stage = Stage::Closed;
+            self.quinn.close(now, VarInt::from_u32(code as u32), Bytes::copy_from_slice(reason.as_bytes()));
+        }
+    }
+
+    /// What happened since the last call; call after every input until it returns `None`.
+    pub fn poll(&mut self, now: Instant) -> Option<Report> {
+        while let Some(event) = self.quinn.poll() {
+            match event {
+                Event::Connected if self.stage == Stage::Handshaking => return Some(Report::Connected),
+                Event::ConnectionLost { reason } => {
+                    let seen = self.stage;
+                    self.stage = Stage::Closed;
+                    if seen != Stage::Closed {
+                        return Some(self.lost(&reason));
+                    }
+                }
+                Event::Stream(event) => self.handle_stream(now, event),
+                _ => {}
+            }
+        }
+        if self.stage != Stage::Greeting && self.stage != Stage::Up {
+            return None;
+        }
+        match self.control.next(now, &mut self.quinn) {
+            Ok(message) => message.map(Report::Hello),
+            Err(reason) => {
+                self.close(now, CloseCode::Protocol, reason);
+                Some(Report::Lost { reason: reason.to_owned(), code: None })
+            }
+        }
+    }
+
+    fn lost(&self, error: &ConnectionError) -> Report {
+        let code = match error {
+            ConnectionError::ApplicationClosed(close) => Some(close.error_code.into_inner()),
+            _ => None,
+        };
+        Report::Lost { reason: reason::of_connection(error, self.stage_before_loss(), self.remote()), code }
+    }
+
+    fn stage_before_loss(&self) -> reason::Phase {
+        if self.member.is_some() { reason::Phase::Established } else { reason::Phase::Handshake }
+    }
+
+    fn handle_stream(&mut self, now: Instant, event: StreamEvent) {
+        match event {
+            StreamEvent::Opened { dir: Dir::Bi } => self.accept_streams(now),
+            StreamEvent::Writable { .. } => self.write_control(now),
+            _ => {}
+        }
+    }
+
+    /// The first stream of the client is the control stream; nothing else is spoken yet, so others are refused.
+    fn accept_streams(&mut self, now: Instant) {
+        while let Some(id) = self.quinn.streams().accept(Dir::Bi) {
+            if self.role == Role::Server && self.control.stream.is_none() {
+                self.control.stream = Some(id);
+                self.write_control(now);
+            } else {
+                let code = VarInt::from_u32(CloseCode::Protocol as u32);
+                let _ = self.quinn.recv_stream(id).stop(code);
+                let _ = self.quinn.send_stream(id).reset(code);
+            }
+        }
+    }
+
+    fn write_control(&mut self, now: Instant) {
+        if self.control.write(&mut self.quinn) {
+            self.liveness.sent(now);
+        }
+    }
+
+    /// Takes note of ACKs and of the path MTU; call once after a batch of input. True: suspect no more.
+    pub fn settle(&mut self, now: Instant) -> bool {
+        if self.stage != Stage::Up {
+            return false;
+        }
+        let stats = self.quinn.stats();
+        self.loss.update(now, stats.path.sent_packets, stats.path.lost_packets);
+        self.max_datagram = self.quinn.datagrams().max_size().unwrap_or(0);
+        self.liveness.acked(now, stats.frame_rx.acks, self.quinn.rtt())
+    }
+
+    pub fn next_timeout(&mut self) -> Option<Instant> {
+        let own = match self.stage {
+            Stage::Handshaking | Stage::Greeting => Some(self.deadline),
+            Stage::Up => Some(self.liveness.next_timeout()),
+            Stage::Closed => None,
+        };
+        let control = self.control.resume_at;
+        [own, self.quinn.poll_timeout(), control].into_iter().flatten().min()
+    }
+
+    /// Returns why the connection should be given up, or that it became suspect.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<Overdue> {
+        if self.quinn.poll_timeout().is_some_and(|due| due <= now) {
+            self.quinn.handle_timeout(now);
+        }
+        match self.stage {
+            Stage::Handshaking | Stage::Greeting if now >= self.deadline => Some(Overdue::Stage),
+            Stage::Up => self.handle_liveness(now),
+            _ => None,
+        }
+    }
+
+    fn handle_liveness(&mut self, now: Instant) -> Option<Overdue> {
+        let mut became_suspect = None;
+        while let Some(action) = self.liveness.handle_timeout(now) {
+            match action {
+                Action::Ping => self.quinn.ping(),
+                Action::Suspect => became_suspect = Some(Overdue::Suspect),
+                Action::Dead => return Some(Overdue::Dead),
+            }
+        }
+        became_suspect
+    }
+}
+
+/// What took too long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Overdue {
+    /// The handshake or HELLO.
+    Stage,
+    /// An ACK, long enough to prefer other ways.
+    Suspect,
+    /// An ACK, long enough to give up.
+    Dead,
+}
+
+/// The one bidirectional stream that the client opens.
+struct ControlStream {
+    stream: Option<StreamId>,
+    outgoing: Vec<u8>,
+    incoming: Vec<u8>,
+    /// Bytes of a long message of an unknown type that are still to come.
+    skip: usize,
+    budget: Budget,
+    /// The budget is used up: reading goes on then.
+    resume_at: Option<Instant>,
+}
+
+impl ControlStream {
+    fn new(now: Instant) -> Self {
+        Self {
+            stream: None,
+            outgoing: Vec::new(),
+            incoming: Vec::new(),
+            skip: 0,
+            budget: Budget::new(now),
+            resume_at: None,
+        }
+    }
+
+    /// True: something was written.
+    fn write(&mut self, quinn: &mut quinn_proto::Connection) -> bool {
+        let Some(stream) = self.stream.filter(|_| !self.outgoing.is_empty()) else { return false };
+        let written = quinn.send_stream(stream).write(&self.outgoing).unwrap_or(0);
+        self.outgoing.drain(..written);
+        written > 0
+    }
+
+    /// The next HELLO; other messages are skipped. An error is the reason to close the connection.
+    fn next(
+        &mut self,
+        now: Instant,
+        quinn: &mut quinn_proto::Connection,
+    ) -> Result<Option<OwnedHello>, &'static str> {
+        self.budget.refill(now);
+        self.resume_at = None;
+        loop {
+            if let Some(message) = self.parse()? {
+                return Ok(Some(message));
+            }
+            if self.budget.is_empty() {
+                self.resume_at = Some(now + Duration::from_secs(1));
+                return Ok(None);
+            }
+            if !self.read(quinn)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Messages that are here as a whole; stops at a HELLO.
+    fn parse(&mut self) -> Result<Option<OwnedHello>, &'static str> {
+        while !self.budget.is_empty() {
+            let skipped = self.skip.min(self.incoming.len());
+            self.incoming.drain(..skipped);
+            self.skip -= skipped;
+            match control::next(&self.incoming) {
+                Err(_) => return Err("malformed control message"),
+                Ok(Next::Incomplete) => return Ok(None),
+                Ok(Next::Skip(bytes)) => {
+                    self.budget.spend_message();
+                    self.skip = bytes;
+                }
+                Ok(Next::Message(message, taken)) => {
+                    self.budget.spend_message();
+                    let hello = owned(&message);
+                    self.incoming.drain(..taken);
+                    if hello.is_some() {
+                        return Ok(hello);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// True: there may be more.
+    fn read(&mut self, quinn: &mut quinn_proto::Connection) -> Result<bool, &'static str> {
+        let Some(stream) = self.stream else { return Ok(false) };
+        let mut receive = quinn.recv_stream(stream);
+        let Ok(mut chunks) = receive.read(true) else { return Err("the control stream was closed") };
+        let mut more = false;
+        let result = match chunks.next(4096) {
+            Ok(Some(chunk)) => {
+                self.budget.spend_bytes(chunk.bytes.len());
+                self.incoming.extend_from_slice(&chunk.bytes);
+                more = true;
+                Ok(())
+            }
+            Err(ReadError::Blocked) => Ok(()),
+            Ok(None) | Err(ReadError::Reset(_)) => Err("the control stream was closed"),
+        };
+        // The window that this opens travels with the next packet.
+        let _ = chunks.finalize();
+        result.map(|()| more)
+    }
+}
+
+fn owned(message: &Message<'_>) -> Option<OwnedHello> {
+    let Message::Hello(hello) = message else { return None };
+    Some(OwnedHello {
+        version: hello.version,
+        id: hello.id,
+        fingerprint: hello.fingerprint,
+        epoch: hello.epoch,
+        network: hello.network.to_owned(),
+    })
+}
+
+/// Token buckets for what a peer may say on its control stream.
+struct Budget {
+    bytes: u32,
+    messages: u32,
+    refilled: Instant,
+}
+
+impl Budget {
+    fn new(now: Instant) -> Self {
+        Self { bytes: limits::CONTROL_BURST_BYTES, messages: limits::CONTROL_BURST_MESSAGES, refilled: now }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let ms = now.saturating_duration_since(self.refilled).as_millis().min(10_000) as u32;
+        if ms < 10 {
+            return;
+        }
+        self.refilled = now;
+        self.bytes = (self.bytes + limits::CONTROL_RATE_BYTES / 1000 * ms).min(limits::CONTROL_BURST_BYTES);
+        self.messages =
+            (self.messages + limits::CONTROL_RATE_MESSAGES * ms / 1000).min(limits::CONTROL_BURST_MESSAGES);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes == 0 || self.messages == 0
+    }
+
+    fn spend_bytes(&mut self, n: usize) {
+        self.bytes = self.bytes.saturating_sub(n as u32);
+    }
+
+    fn spend_message(&mut self) {
+        self.messages = self.messages.saturating_sub(1);
+    }
+}
+
+/// Share of lost packets, averaged over about a minute of samples.
+#[derive(Default)]
+struct LossMeter {
+    sampled: Option<Instant>,
+    sent: u64,
+    lost: u64,
+    permille: u16,
+}
+
+impl LossMeter {
+    const PERIOD: Duration = Duration::from_secs(10);
+
+    fn update(&mut self, now: Instant, sent: u64, lost: u64) {
+        if self.sampled.is_some_and(|at| now.saturating_duration_since(at) < Self::PERIOD) {
+            return;
+        }
+        let (new, gone) = (sent.saturating_sub(self.sent), lost.saturating_sub(self.lost));
+        if self.sampled.is_some() && new > 0 {
+            let sample = (gone.saturating_mul(1000) / new).min(1000) as u16;
+            self.permille = (self.permille * 3 + sample) / 4;
+        }
+        (self.sampled, self.sent, self.lost) = (Some(now), sent, lost);
+    }
+}

@@ -1,0 +1,224 @@
+//! Whether the far end of one connection still answers: told what was sent and which ACKs came, it says when to
+//! ask again and when to give up. Knows no sockets and no QUIC. Read first: docs/protocol.md, "Liveness".
+//!
+//! ```text
+//!            sent, no ACK for T/2: PING        no ACK for T          no ACK for 3 T
+//!    +----+ -------------------------> +----+ ------------> +---------+ ---------> dead
+//!    | up |                            | up |               | suspect |
+//!    +----+ <------------------------- +----+ <------------ +---------+
+//!                     ACK                          ACK
+//! ```
+
+use std::time::{Duration, Instant};
+
+use crate::limits;
+
+/// What is to be done about a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Ask for an ACK: keep-alive, or something is overdue.
+    Ping,
+    /// Overdue: other ways are to be preferred.
+    Suspect,
+    /// Long overdue: close it.
+    Dead,
+}
+
+#[derive(Debug)]
+pub struct Liveness {
+    /// ACK frames received so far.
+    acks: u64,
+    /// When the oldest packet that may still await its ACK was sent.
+    waiting: Option<Instant>,
+    last_sent: Instant,
+    next_ping: Instant,
+    suspect: bool,
+    rtt: Duration,
+    rtt_var: Duration,
+}
+
+impl Liveness {
+    pub fn new(now: Instant, rtt: Duration) -> Self {
+        Self {
+            acks: 0,
+            waiting: None,
+            last_sent: now,
+            next_ping: now + limits::KEEP_ALIVE,
+            suspect: false,
+            rtt,
+            rtt_var: Duration::ZERO,
+        }
+    }
+
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    /// Something that asks for an ACK was sent.
+    pub fn sent(&mut self, now: Instant) {
+        self.last_sent = now;
+        if self.waiting.is_none() {
+            self.waiting = Some(now);
+            self.next_ping = now + self.patience() / 2;
+        }
+    }
+
+    /// `acks` ACK frames have come so far. True: the connection is suspect no more.
+    pub fn acked(&mut self, now: Instant, acks: u64, rtt: Duration) -> bool {
+        if acks == self.acks {
+            return false;
+        }
+        self.acks = acks;
+        self.rtt_var = (self.rtt_var * 3 + self.rtt.abs_diff(rtt)) / 4;
+        self.rtt = rtt;
+        // An ACK speaks for what was sent a round trip ago; what was sent since is still under way.
+        self.waiting = Some(self.last_sent).filter(|sent| now.saturating_duration_since(*sent) < rtt);
+        self.next_ping = match self.waiting {
+            Some(sent) => sent + self.patience() / 2,
+            None => self.last_sent + limits::KEEP_ALIVE,
+        };
+        core::mem::take(&mut self.suspect)
+    }
+
+    pub fn next_timeout(&self) -> Instant {
+        match self.waiting {
+            Some(since) if self.suspect => self.next_ping.min(since + self.death()),
+            Some(since) => self.next_ping.min(since + self.patience()),
+            None => self.next_ping,
+        }
+    }
+
+    /// Call until it returns `None`.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<Action> {
+        let overdue = self.waiting.map(|since| now.saturating_duration_since(since));
+        if overdue.is_some_and(|overdue| overdue >= self.death()) {
+            return Some(Action::Dead);
+        }
+        if !self.suspect && overdue.is_some_and(|overdue| overdue >= self.patience()) {
+            self.suspect = true;
+            self.next_ping = now;
+            return Some(Action::Suspect);
+        }
+        if now >= self.next_ping {
+            self.sent(now);
+            self.next_ping = now + if self.suspect { self.patience() / 4 } else { self.patience() };
+            return Some(Action::Ping);
+        }
+        None
+    }
+
+    /// How long an ACK may be overdue before the connection is suspect.
+    fn patience(&self) -> Duration {
+        (self.rtt * 2 + self.rtt_var * 4 + Duration::from_millis(50))
+            .clamp(limits::SUSPECT_MIN, limits::SUSPECT_MAX)
+    }
+
+    fn death(&self) -> Duration {
+        (self.patience() * 3).max(limits::DEAD_MIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    /// Everything that happens until `end` without a single ACK: milliseconds and actions.
+    fn silence(liveness: &mut Liveness, from: Instant, end: u64) -> Vec<(u64, Action)> {
+        let mut seen = Vec::new();
+        loop {
+            let now = liveness.next_timeout();
+            let at = now.duration_since(from).as_millis() as u64;
+            if at > end {
+                return seen;
+            }
+            while let Some(action) = liveness.handle_timeout(now) {
+                seen.push((at, action));
+                if action == Action::Dead {
+                    return seen;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_idle_connection_only_keeps_alive() {
+        let t = start();
+        let mut liveness = Liveness::new(t, ms(30));
+        let mut pings = 0;
+        let mut acks = 0;
+        let mut now = t;
+        while now < t + Duration::from_secs(60) {
+            now = liveness.next_timeout();
+            while let Some(action) = liveness.handle_timeout(now) {
+                assert_eq!(action, Action::Ping);
+                pings += 1;
+                acks += 1;
+                now += ms(30);
+                assert!(!liveness.acked(now, acks, ms(30)));
+            }
+        }
+        assert!((11..=13).contains(&pings), "{pings}");
+    }
+
+    #[test]
+    fn a_dead_peer_under_traffic_is_suspect_after_two_round_trips_and_fifty_milliseconds() {
+        let t = start();
+        let mut liveness = Liveness::new(t, ms(50));
+        liveness.sent(t);
+        let seen = silence(&mut liveness, t, 5000);
+        assert_eq!(seen[0], (75, Action::Ping));
+        assert!(seen.contains(&(150, Action::Suspect)), "{seen:?}");
+        assert_eq!(seen.last(), Some(&(1000, Action::Dead)));
+    }
+
+    #[test]
+    fn a_dead_idle_peer_is_found_at_the_next_keep_alive() {
+        let t = start();
+        let mut liveness = Liveness::new(t, ms(10));
+        let seen = silence(&mut liveness, t, 20_000);
+        assert_eq!(seen[0], (5000, Action::Ping));
+        assert_eq!(seen.last(), Some(&(6000, Action::Dead)));
+    }
+
+    #[test]
+    fn one_lost_packet_costs_one_ping_and_no_suspicion() {
+        let t = start();
+        let mut liveness = Liveness::new(t, ms(30));
+        liveness.sent(t);
+        assert_eq!(liveness.handle_timeout(liveness.next_timeout()), Some(Action::Ping));
+        assert!(!liveness.acked(t + ms(95), 1, ms(30)));
+        assert!(liveness.next_timeout() >= t + ms(4000));
+    }
+
+    #[test]
+    fn an_ack_lifts_the_suspicion_and_is_reported_once() {
+        let t = start();
+        let mut liveness = Liveness::new(t, ms(30));
+        liveness.sent(t);
+        silence(&mut liveness, t, 500);
+        assert!(liveness.is_suspect());
+        assert!(liveness.acked(t + ms(600), 1, ms(40)));
+        assert!(!liveness.acked(t + ms(601), 2, ms(40)));
+        assert!(!liveness.is_suspect());
+    }
+
+    #[test]
+    fn what_was_sent_within_the_last_round_trip_still_awaits_its_ack() {
+        let t = start();
+        let mut liveness = Liveness::new(t, ms(50));
+        liveness.sent(t);
+        liveness.sent(t + ms(40));
+        liveness.acked(t + ms(50), 1, ms(50));
+        let seen = silence(&mut liveness, t, 400);
+        assert!(seen.iter().any(|(at, action)| *action == Action::Suspect && *at < 250), "{seen:?}");
+    }
+}

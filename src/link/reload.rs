@@ -1,0 +1,108 @@
+//! A changed configuration: only what changed is touched. Reads no files: it is given what was read.
+//! Read first: docs/configuration.md, "Reloading".
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::connection::Role;
+use super::peer::{self, Link, Slot};
+use super::{Config, Credentials, Links, Purpose, server_crypto};
+use crate::pki::fault::Fault;
+use crate::types::LinkId;
+use crate::wire::control::CloseCode;
+
+impl Links {
+    /// Takes new certificates, CRLs and peers. Fails, and changes nothing, when the certificate and key are of no
+    /// use to TLS. Links to peers whose entry did not change go on, unless their certificate is now refused.
+    pub fn reload(
+        &mut self,
+        now: Instant,
+        credentials: Credentials,
+        peers: Vec<peer::Config>,
+    ) -> Result<(), Fault> {
+        let config = Config { credentials, peers, ..self.config.clone() };
+        let crypto = server_crypto(&config)?;
+        self.server.crypto = crypto;
+        if self.listens() {
+            self.listener.set_server_config(Some(Arc::new(self.server.clone())));
+        }
+        self.config = config;
+        self.links.iter_mut().flatten().for_each(|link| link.crypto = [None, None]);
+        self.apply_peers(now);
+        self.judge_again(now);
+        self.poll_dialers(now);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Closes what the present certificates, CRLs and time refuse.
+    pub fn judge_again(&mut self, now: Instant) {
+        let refused: Vec<(Slot, String)> = self
+            .table
+            .iter()
+            .filter(|(_, connection)| connection.member.is_some())
+            .filter_map(|(slot, connection)| {
+                let chain = connection.peer_chain().unwrap_or_default();
+                let clock = &self.config.clock;
+                let judged = self.config.credentials.trust.judge(&chain, clock.unix_s(), clock.is_trusted());
+                judged.err().map(|refusal| (slot, refusal.to_string()))
+            })
+            .collect();
+        for (slot, reason) in refused {
+            self.give_up(now, slot, CloseCode::Certificate, &reason);
+        }
+    }
+
+    fn apply_peers(&mut self, now: Instant) {
+        let mut added = self.config.peers.clone();
+        for place in 0..self.links.len() {
+            let Some(Some(link)) = self.links.get_mut(place) else { continue };
+            let Some(old) = &link.config else { continue };
+            let same = |new: &peer::Config| match (&new.name, &old.name) {
+                (Some(new), Some(old)) => new == old,
+                _ => new == old,
+            };
+            match added.iter().position(same).map(|position| added.remove(position)) {
+                Some(new) if new == *old => {}
+                Some(new) => link.reconfigure(now, new),
+                None => self.drop_peer(now, LinkId(place as u8)),
+            }
+        }
+        for peer in added {
+            let title = peer.name.clone().unwrap_or_else(|| "any".to_owned());
+            match self.add_link(now, Some(peer)) {
+                Some(_) => self.note(format!("peer {title}: added")),
+                None => self.note(format!("peer {title}: left out, all links are taken")),
+            }
+        }
+    }
+
+    /// A peer is no longer in the configuration.
+    fn drop_peer(&mut self, now: Instant, id: LinkId) {
+        let reason = "no longer a peer in the configuration there";
+        let slots: Vec<Slot> =
+            self.table.iter().filter(|(_, own)| own.link == Some(id)).map(|(slot, _)| slot).collect();
+        let Some(link) = self.links.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
+        link.config = None;
+        let line = format!("peer {}: removed", link.title());
+        self.note(line);
+        for slot in slots {
+            self.retire(now, slot, CloseCode::Bye, reason);
+            self.handle_lost(now, slot, "no longer configured".to_owned(), None);
+        }
+        self.remove_if_unused(id);
+    }
+
+    fn listens(&self) -> bool {
+        self.config.sockets.iter().any(|socket| socket.purpose == Purpose::Listen)
+    }
+}
+
+impl Link {
+    /// Other endpoints or another SNI for the same peer: what is up stays up.
+    fn reconfigure(&mut self, now: Instant, config: peer::Config) {
+        let dialed = self.with_role(Role::Client).is_some();
+        self.dialer.set_endpoints(now, config.endpoints.clone(), dialed);
+        self.config = Some(config);
+    }
+}

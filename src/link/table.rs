@@ -1,0 +1,155 @@
+//! All connections of a node, by slot: which need attention, which may have something to send.
+//! At most [`limits::CONNECTIONS`]; full: the caller refuses new ones. Does not know links.
+
+use std::time::Instant;
+
+use quinn_proto::ConnectionHandle;
+
+use super::connection::{Connection, Overdue, Role, Stage};
+use super::peer::Slot;
+use crate::limits;
+
+/// One bit for each slot.
+type Set = u128;
+const _: () = assert!(limits::CONNECTIONS <= Set::BITS as usize);
+
+pub struct Table {
+    connections: Vec<Option<Box<Connection>>>,
+    /// Slot of each handle, for our listening and our dialing endpoint.
+    by_handle: [Vec<Option<u8>>; 2],
+    /// Connections with news.
+    touched: Set,
+    /// Connections that may have something to send.
+    sendable: Set,
+    /// Where the last search for one to send ended: each gets its turn.
+    turn: u32,
+}
+
+impl Table {
+    pub fn new() -> Self {
+        Self {
+            connections: (0..limits::CONNECTIONS).map(|_| None).collect(),
+            by_handle: [Vec::new(), Vec::new()],
+            touched: 0,
+            sendable: 0,
+            turn: 0,
+        }
+    }
+
+    pub fn find(&self, slot: Slot) -> Option<&Connection> {
+        self.connections.get(slot)?.as_deref()
+    }
+
+    pub fn find_mut(&mut self, slot: Slot) -> Option<&mut Connection> {
+        self.connections.get_mut(slot)?.as_deref_mut()
+    }
+
+    pub fn by_handle(&self, role: Role, handle: ConnectionHandle) -> Option<Slot> {
+        self.by_handle.get(role as usize)?.get(handle.0)?.map(usize::from)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Slot, &Connection)> {
+        let filled = |(slot, place): (Slot, &'_ Option<Box<Connection>>)| place.is_some().then_some(slot);
+        self.connections
+            .iter()
+            .enumerate()
+            .filter_map(filled)
+            .filter_map(|slot| Some((slot, self.find(slot)?)))
+    }
+
+    pub fn len(&self) -> usize {
+        self.connections.iter().flatten().count()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.connections.iter().all(Option::is_some)
+    }
+
+    /// Incoming connections that have not shown a certificate yet.
+    pub fn half_open(&self) -> usize {
+        let half = |connection: &&Box<Connection>| {
+            connection.role == Role::Server && connection.stage == Stage::Handshaking
+        };
+        self.connections.iter().flatten().filter(half).count()
+    }
+
+    /// Takes a connection; the caller has seen that there is room.
+    pub fn insert(&mut self, connection: Connection) -> Option<Slot> {
+        let slot = self.connections.iter().position(Option::is_none)?;
+        let (role, handle) = (connection.role, connection.handle);
+        let handles = self.by_handle.get_mut(role as usize)?;
+        if handles.len() <= handle.0 {
+            handles.resize(handle.0 + 1, None);
+        }
+        *handles.get_mut(handle.0)? = Some(slot as u8);
+        *self.connections.get_mut(slot)? = Some(Box::new(connection));
+        self.touch(slot);
+        Some(slot)
+    }
+
+    /// Something happened to this connection: it is looked at, and asked what it has to send.
+    pub fn touch(&mut self, slot: Slot) {
+        if slot < limits::CONNECTIONS {
+            self.touched |= 1 << slot;
+            self.sendable |= 1 << slot;
+        }
+    }
+
+    pub fn next_touched(&mut self) -> Option<Slot> {
+        let slot = self.touched.trailing_zeros();
+        self.touched &= self.touched.wrapping_sub(1);
+        (slot < Set::BITS).then_some(slot as Slot)
+    }
+
+    /// A connection that may have something to send, each in its turn.
+    pub fn next_sendable(&mut self) -> Option<Slot> {
+        if self.sendable == 0 {
+            return None;
+        }
+        let ahead = self.sendable.rotate_right(self.turn).trailing_zeros();
+        self.turn = (self.turn + ahead) % Set::BITS;
+        Some(self.turn as Slot)
+    }
+
+    /// This connection has nothing more to send.
+    pub fn sent(&mut self, slot: Slot) {
+        if slot < limits::CONNECTIONS {
+            self.sendable &= !(1 << slot);
+        }
+    }
+
+    /// Forgets a connection that QUIC is done with.
+    pub fn remove_drained(&mut self, slot: Slot) {
+        let Some(place) = self.connections.get_mut(slot) else { return };
+        if !place.as_ref().is_some_and(|connection| connection.quinn.is_drained()) {
+            return;
+        }
+        if let Some(connection) = place.take()
+            && let Some(handles) = self.by_handle.get_mut(connection.role as usize)
+            && let Some(entry) = handles.get_mut(connection.handle.0)
+        {
+            *entry = None;
+        }
+        self.sent(slot);
+    }
+
+    pub fn next_timeout(&mut self) -> Option<Instant> {
+        self.connections.iter_mut().flatten().filter_map(|connection| connection.next_timeout()).min()
+    }
+
+    /// Runs the timers of one connection that is due; call until it returns `None`.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<(Slot, Overdue)> {
+        for slot in 0..limits::CONNECTIONS {
+            let Some(connection) = self.find_mut(slot) else { continue };
+            if !connection.next_timeout().is_some_and(|due| due <= now) {
+                continue;
+            }
+            let overdue = connection.handle_timeout(now);
+            self.touch(slot);
+            if let Some(overdue) = overdue {
+                return Some((slot, overdue));
+            }
+        }
+        None
+    }
+}

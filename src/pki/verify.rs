@@ -1,0 +1,451 @@
+//! Judges certificates: is this chain a member of our network, now, and with which rights?
+//!
+//! rustls-webpki builds and verifies the chain; what it does not check (key usage, path length of anchors, dates
+//! of anchors, CRLs of several CAs with one name) and what it knows nothing of (our names and rights) is checked
+//! here. The order matters: nothing inside a certificate is believed before its signature is. Read first:
+//! docs/certificates.md, RFC 5280 section 6.
+
+use core::cell::RefCell;
+use core::time::Duration;
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, VerifiedPath};
+
+use crate::pki::certificate::{Certificate, SIGNATURES, Serial};
+use crate::pki::crl::Crl;
+use crate::pki::date::Day;
+use crate::pki::fault::Fault;
+pub use crate::pki::refusal::Refusal;
+use crate::pki::rights::{Grant, Rights, shown};
+use crate::types::{Fingerprint, NodeId};
+
+/// Whom we believe: the anchors of `ca.crt`, the lists of `crl.pem`, and the name of our network.
+pub struct Trust {
+    network: String,
+    /// One for each of `roots`, in the same order.
+    anchors: Vec<Certificate>,
+    roots: Vec<TrustAnchor<'static>>,
+    crls: Vec<Crl>,
+}
+
+/// A member of the network, as its certificate describes it. Times are UNIX seconds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    pub name: String,
+    pub id: NodeId,
+    pub fingerprint: Fingerprint,
+    pub rights: Rights,
+    pub not_before: u32,
+    pub not_after: u32,
+    pub serial: Serial,
+}
+
+impl Trust {
+    /// Reads `ca.crt` and, if there is one, `crl.pem`; every certificate in `ca.crt` becomes an anchor.
+    ///
+    /// # Errors
+    /// No or unreadable certificates, an anchor that may not sign, a CRL that its CA did not sign.
+    pub fn from_pem(network: &str, ca_pem: &[u8], crl_pem: Option<&[u8]>) -> Result<Self, Fault> {
+        let mut trust =
+            Self { network: network.to_owned(), anchors: Vec::new(), roots: Vec::new(), crls: Vec::new() };
+        for (nth, der) in (1..).zip(certificates_from_pem(ca_pem)?) {
+            trust.add_anchor(nth, &der)?;
+        }
+        for (nth, crl) in (1..).zip(Crl::all_from_pem(crl_pem.unwrap_or_default())?) {
+            trust.check_crl(nth, &crl)?;
+            trust.crls.push(crl);
+        }
+        Ok(trust)
+    }
+
+    /// Judges a chain as it came from TLS, the node's certificate first. With `trusted` false, `now_unix_s` is a
+    /// lower bound: nothing is refused for not being valid yet.
+    pub fn judge(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now_unix_s: u32,
+        trusted: bool,
+    ) -> Result<Member, Refusal> {
+        let (der, intermediates) = chain.split_first().ok_or(Refusal::NoCertificate)?;
+        let leaf = Certificate::from_der(der).ok_or(Refusal::Malformed)?;
+        if leaf.is_ca {
+            return Err(Refusal::CaAsNode);
+        }
+        let now = Now { unix_s: now_unix_s, trusted };
+        self.verify_chain(der, &leaf, intermediates, now)?;
+        check_usage(&leaf)?;
+        let name = node_name(&leaf)?;
+        let grant = Grant::from_uris(leaf.uris.iter().map(String::as_str))?;
+        if grant.network != self.network {
+            return Err(Refusal::OtherNetwork { found: grant.network, ours: self.network.clone() });
+        }
+        Ok(Member {
+            name,
+            id: grant.id,
+            fingerprint: leaf.fingerprint(),
+            rights: grant.rights,
+            not_before: leaf.not_before,
+            not_after: leaf.not_after,
+            serial: leaf.serial,
+        })
+    }
+
+    pub fn network(&self) -> &str {
+        &self.network
+    }
+
+    pub fn anchors(&self) -> &[Certificate] {
+        &self.anchors
+    }
+
+    pub fn crls(&self) -> &[Crl] {
+        &self.crls
+    }
+
+    /// The highest number of our CRLs; `None` without a CRL, or when it carries no number.
+    pub fn crl_number(&self) -> Option<u64> {
+        self.crls.iter().filter_map(|crl| crl.number).max()
+    }
+
+    /// What the operator should know though it refuses nobody: overdue or foreign CRLs, anchors that expired.
+    pub fn warnings(&self, now_unix_s: u32) -> Vec<String> {
+        let overdue = self.crls.iter().filter_map(|crl| crl.next_update).filter(|due| *due < now_unix_s);
+        let mut warnings: Vec<String> =
+            overdue.map(|due| format!("CRL: a new one was due on {}; still used", Day(due))).collect();
+        let is_foreign = |crl: &&Crl| !self.anchors.iter().any(|ca| ca.subject == crl.issuer);
+        if self.crls.iter().any(|crl| is_foreign(&crl)) {
+            warnings
+                .push("CRL: its issuer is not in ca.crt; it only counts for an intermediate CA".to_owned());
+        }
+        let expired = self.anchors.iter().filter(|ca| ca.not_after < now_unix_s);
+        warnings.extend(
+            expired.map(|ca| format!("CA: a certificate in ca.crt expired on {}", Day(ca.not_after))),
+        );
+        warnings
+    }
+
+    fn add_anchor(&mut self, nth: usize, der: &CertificateDer<'_>) -> Result<(), Fault> {
+        let anchor = Certificate::from_der(der).ok_or(Fault::Malformed("CERTIFICATE", nth))?;
+        if !anchor.is_ca {
+            return Err(Fault::NotACa(nth, "CA:TRUE"));
+        }
+        if anchor.key_usage.is_some_and(|usage| !usage.cert_sign()) {
+            return Err(Fault::NotACa(nth, "keyCertSign"));
+        }
+        let root = webpki::anchor_from_trusted_cert(der).map_err(|_| Fault::Malformed("CERTIFICATE", nth))?;
+        self.roots.push(root.to_owned());
+        self.anchors.push(anchor);
+        Ok(())
+    }
+
+    /// A list that names an anchor must be that anchor's work: a damaged one must not be taken for "nobody is
+    /// revoked". One that names none is kept for the intermediates that peers send.
+    fn check_crl(&self, nth: usize, crl: &Crl) -> Result<(), Fault> {
+        let mut named = self.anchors.iter().filter(|ca| ca.subject == crl.issuer).peekable();
+        if named.peek().is_none() {
+            return Ok(());
+        }
+        let signer = named.find(|ca| crl.is_from(ca)).ok_or(Fault::CrlSignature(nth))?;
+        if signer.key_usage.is_some_and(|usage| !usage.crl_sign()) {
+            return Err(Fault::CrlNotAllowed(nth));
+        }
+        Ok(())
+    }
+
+    fn verify_chain(
+        &self,
+        der: &CertificateDer<'_>,
+        leaf: &Certificate,
+        intermediates: &[CertificateDer<'_>],
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let entity = EndEntityCert::try_from(der).map_err(|e| self.refusal(e, leaf))?;
+        let issuers: Vec<Certificate> =
+            intermediates.iter().filter_map(|der| Certificate::from_der(der)).collect();
+        let time = now.for_chain(leaf, &issuers);
+        let objection = RefCell::new(None);
+        let check = |path: &VerifiedPath<'_>| {
+            self.check_path(path, leaf, now).map_err(|refusal| {
+                objection.replace(Some(refusal));
+                webpki::Error::UnknownIssuer
+            })
+        };
+        let verdict = entity.verify_for_usage(
+            SIGNATURES,
+            &self.roots,
+            intermediates,
+            time,
+            AnyUsage,
+            None,
+            Some(&check),
+        );
+        match (verdict.map(drop), objection.take()) {
+            (Ok(()), _) => Ok(()),
+            (Err(_), Some(refusal)) => Err(refusal),
+            (Err(error), None) => Err(self.refusal(error, leaf)),
+        }
+    }
+
+    /// What webpki leaves to us, on a path whose signatures and intermediates' dates are good.
+    fn check_path(&self, path: &VerifiedPath<'_>, leaf: &Certificate, now: Now) -> Result<(), Refusal> {
+        let is_root = |root: &TrustAnchor<'_>| core::ptr::eq(root, path.anchor());
+        let nth = self.roots.iter().position(is_root).ok_or(Refusal::UnknownIssuer)?;
+        let anchor = self.anchors.get(nth).ok_or(Refusal::UnknownIssuer)?;
+        let read = |cert: &webpki::Cert<'_>| Certificate::from_der(&cert.der()).ok_or(Refusal::Malformed);
+        // From the leaf's issuer up to the anchor.
+        let mut issuers = path.intermediate_certificates().map(read).collect::<Result<Vec<_>, _>>()?;
+        issuers.push(anchor.clone());
+        for (below, issuer) in issuers.iter().enumerate() {
+            check_issuer(issuer, below, now)?;
+            match below.checked_sub(1).and_then(|i| issuers.get(i)) {
+                Some(ca) if self.is_revoked(ca.serial, issuer) => return Err(Refusal::IssuerRevoked),
+                None if self.is_revoked(leaf.serial, issuer) => return Err(Refusal::Revoked),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn is_revoked(&self, serial: Serial, issuer: &Certificate) -> bool {
+        let may_sign = issuer.key_usage.is_none_or(|usage| usage.crl_sign());
+        may_sign && self.crls.iter().any(|crl| crl.revokes(serial) && crl.is_from(issuer))
+    }
+
+    fn refusal(&self, error: webpki::Error, leaf: &Certificate) -> Refusal {
+        use webpki::Error as E;
+        match error {
+            E::CertExpired { not_after, .. } => match clamp(not_after) {
+                date if date == leaf.not_after => Refusal::Expired(date),
+                date => Refusal::IssuerExpired(date),
+            },
+            E::CertNotValidYet { not_before, .. } => match clamp(not_before) {
+                date if date == leaf.not_before => Refusal::NotYetValid(date),
+                date => Refusal::IssuerNotYetValid(date),
+            },
+            E::InvalidSignatureForPublicKey if self.is_other_key(leaf) => Refusal::UnknownIssuer,
+            E::InvalidSignatureForPublicKey => Refusal::BadSignature,
+            E::UnknownIssuer if leaf.is_self_issued() => Refusal::SelfSigned,
+            E::UnknownIssuer => Refusal::UnknownIssuer,
+            E::CaUsedAsEndEntity => Refusal::CaAsNode,
+            E::EndEntityUsedAsCa => Refusal::IssuerNotCa,
+            E::PathLenConstraintViolated | E::MaximumPathDepthExceeded => Refusal::PathTooLong,
+            E::NameConstraintViolation => Refusal::Excluded,
+            E::UnsupportedCriticalExtension => Refusal::CriticalExtension,
+            E::UnsupportedSignatureAlgorithmContext(_)
+            | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+            | E::SignatureAlgorithmMismatch => Refusal::UnsupportedAlgorithm,
+            _ => Refusal::Malformed,
+        }
+    }
+
+    /// Whether the leaf says that its issuer's key is none of our anchors' of that name.
+    fn is_other_key(&self, leaf: &Certificate) -> bool {
+        let mut anchors = self.anchors.iter().filter(|ca| ca.subject == leaf.issuer);
+        leaf.authority_key.is_some() && !anchors.any(|ca| ca.subject_key == leaf.authority_key)
+    }
+}
+
+impl Member {
+    /// Refuses everybody but the named node.
+    pub fn expect_name(self, expected: Option<&str>) -> Result<Self, Refusal> {
+        match expected {
+            Some(expected) if expected != self.name => {
+                Err(Refusal::UnexpectedName { found: self.name, expected: expected.to_owned() })
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
+/// All certificates of a PEM file, at least one.
+pub(crate) fn certificates_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| Fault::Pem)?;
+    if certificates.is_empty() { Err(Fault::Missing("CERTIFICATE")) } else { Ok(certificates) }
+}
+
+/// 1 to 63 of `a-z0-9-`, beginning with a letter.
+pub fn is_node_name(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    name.len() <= 63 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(is_plain)
+}
+
+#[derive(Clone, Copy)]
+struct Now {
+    unix_s: u32,
+    trusted: bool,
+}
+
+impl Now {
+    fn is_before(self, date: u32) -> bool {
+        self.trusted && self.unix_s < date
+    }
+
+    fn is_after(self, date: u32) -> bool {
+        self.unix_s > date
+    }
+
+    /// The time to judge the chain at. An untrusted clock is a lower bound: the earliest moment from then on at
+    /// which all certificates have begun.
+    fn for_chain(self, leaf: &Certificate, issuers: &[Certificate]) -> UnixTime {
+        let begins = issuers.iter().map(|ca| ca.not_before).fold(leaf.not_before, u32::max);
+        let unix_s = if self.trusted { self.unix_s } else { self.unix_s.max(begins) };
+        UnixTime::since_unix_epoch(Duration::from_secs(unix_s.into()))
+    }
+}
+
+/// Purposes are checked by us, with a reason for each; webpki knows one purpose at a time.
+struct AnyUsage;
+
+impl ExtendedKeyUsageValidator for AnyUsage {
+    fn validate(&self, _: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        Ok(())
+    }
+}
+
+fn check_issuer(issuer: &Certificate, below: usize, now: Now) -> Result<(), Refusal> {
+    if now.is_after(issuer.not_after) {
+        return Err(Refusal::IssuerExpired(issuer.not_after));
+    }
+    if now.is_before(issuer.not_before) {
+        return Err(Refusal::IssuerNotYetValid(issuer.not_before));
+    }
+    if !issuer.is_ca {
+        return Err(Refusal::IssuerNotCa);
+    }
+    if issuer.key_usage.is_some_and(|usage| !usage.cert_sign()) {
+        return Err(Refusal::IssuerLacksCertSign);
+    }
+    if issuer.path_length.is_some_and(|most| usize::try_from(most).is_ok_and(|most| below > most)) {
+        return Err(Refusal::PathTooLong);
+    }
+    if issuer.extended_usage.is_some_and(|usage| !usage.server_auth || !usage.client_auth) {
+        return Err(Refusal::IssuerPurpose);
+    }
+    Ok(())
+}
+
+fn check_usage(leaf: &Certificate) -> Result<(), Refusal> {
+    let extended = leaf.extended_usage.unwrap_or_default();
+    if !leaf.key_usage.is_some_and(|usage| usage.digital_signature()) {
+        Err(Refusal::LacksDigitalSignature)
+    } else if !extended.server_auth {
+        Err(Refusal::LacksServerAuth)
+    } else if !extended.client_auth {
+        Err(Refusal::LacksClientAuth)
+    } else {
+        Ok(())
+    }
+}
+
+fn node_name(leaf: &Certificate) -> Result<String, Refusal> {
+    match leaf.dns_names.as_slice() {
+        [] => Err(Refusal::NoName),
+        [name] if name.contains('*') => Err(Refusal::WildcardName(shown(name))),
+        [name] if is_node_name(name) => Ok(name.clone()),
+        [name] => Err(Refusal::BadName(shown(name))),
+        _ => Err(Refusal::TwoNames),
+    }
+}
+
+fn clamp(time: UnixTime) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::ca::{Authority, Validity, create};
+    use crate::pki::csr::{Request, generate_key, make_request};
+    use crate::pki::text;
+
+    const NOW: u32 = 1_800_000_000;
+
+    struct Network {
+        ca: String,
+        authority: Authority,
+    }
+
+    impl Network {
+        fn new() -> Self {
+            let key = generate_key().unwrap();
+            let ca = create("home", key.as_bytes(), Validity::days(NOW, 10)).unwrap();
+            let authority = Authority::from_pem(key.as_bytes(), ca.as_bytes()).unwrap();
+            Self { ca, authority }
+        }
+
+        fn sign(&self, name: &str, serial: u8) -> CertificateDer<'static> {
+            let key = generate_key().unwrap();
+            let request = make_request(name, key.as_bytes()).unwrap();
+            let grant = Grant {
+                network: "home".into(),
+                id: NodeId::new(7).unwrap(),
+                rights: Rights { gateway: true, ..Rights::default() },
+            };
+            let serial = Serial::from_be_bytes(&[serial]).unwrap();
+            let request = Request::from_pem(request.as_bytes()).unwrap();
+            self.authority.issue(&request, &grant, serial, Validity::days(NOW, 5)).unwrap()
+        }
+
+        fn trust(&self, crl: Option<&Crl>) -> Trust {
+            let crl = crl.map(|crl| text::pem(text::CRL, &crl.der));
+            Trust::from_pem("home", self.ca.as_bytes(), crl.as_deref().map(str::as_bytes)).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_member_is_what_its_certificate_says() {
+        let network = Network::new();
+        let der = network.sign("office", 9);
+        let member = network.trust(None).judge(&[der], NOW, true).unwrap();
+        assert_eq!(
+            (member.name.as_str(), member.id.value(), member.serial.as_bytes()),
+            ("office", 7, &[9][..])
+        );
+        assert!(member.rights.gateway);
+        assert_eq!((member.not_before, member.not_after), (NOW - 300, NOW + 5 * 86_400));
+        assert!(member.clone().expect_name(Some("office")).is_ok());
+        assert!(member.expect_name(Some("attic")).is_err());
+    }
+
+    #[test]
+    fn dates_are_inclusive_and_an_untrusted_clock_only_bounds_from_below() {
+        let network = Network::new();
+        let (trust, der) = (network.trust(None), network.sign("a", 1));
+        let (begin, end) = (NOW - 300, NOW + 5 * 86_400);
+        for (now, trusted, expected) in [
+            (begin, true, None),
+            (end, true, None),
+            (begin - 1, true, Some(Refusal::NotYetValid(begin))),
+            (end + 1, true, Some(Refusal::Expired(end))),
+            (0, false, None),
+            (end, false, None),
+            (end + 1, false, Some(Refusal::Expired(end))),
+        ] {
+            let refusal = trust.judge(core::slice::from_ref(&der), now, trusted).err();
+            assert_eq!(refusal, expected, "{now} {trusted}");
+        }
+    }
+
+    #[test]
+    fn only_listed_serials_are_revoked() {
+        let network = Network::new();
+        let listed =
+            [(Serial::from_be_bytes(&[2]).unwrap(), NOW), (Serial::from_be_bytes(&[4]).unwrap(), NOW)];
+        let crl = network.authority.revoke(3, &listed, NOW).unwrap();
+        let trust = network.trust(Some(&crl));
+        assert_eq!(trust.crl_number(), Some(3));
+        for serial in 1..=5 {
+            let expected = listed.iter().any(|(s, _)| s.as_bytes() == [serial]).then_some(Refusal::Revoked);
+            assert_eq!(trust.judge(&[network.sign("a", serial)], NOW, true).err(), expected, "{serial}");
+        }
+    }
+
+    #[test]
+    fn no_certificate_and_no_der_are_refused() {
+        let trust = Network::new().trust(None);
+        assert_eq!(trust.judge(&[], NOW, true), Err(Refusal::NoCertificate));
+        assert_eq!(trust.judge(&[vec![0x30, 0].into()], NOW, true), Err(Refusal::Malformed));
+    }
+}

@@ -1,0 +1,243 @@
+//! The messages of the control stream: u8 type, u16 length, body; and the codes with which connections close.
+//! Does not judge what it reads. Read first: docs/protocol.md, "Control stream".
+
+use super::{Error, Reader};
+use crate::limits::CONTROL_MESSAGE;
+use crate::types::Fingerprint;
+
+/// ALPN of every connection: carries the protocol's version.
+pub const ALPN: &[u8] = b"quicap/1";
+
+/// Bytes in front of a message's body.
+pub const HEADER: usize = 3;
+
+const HELLO: u8 = 1;
+
+/// Version of the messages in HELLO.
+pub const VERSION: u16 = 1;
+
+/// Longest network name, bytes.
+pub const NETWORK_NAME: usize = 63;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Message<'a> {
+    Hello(Hello<'a>),
+    /// A type of a later version: skipped.
+    Unknown(u8),
+}
+
+/// The first message of both sides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hello<'a> {
+    pub version: u16,
+    /// Must be the certificate's.
+    pub id: u16,
+    /// Of the certificate's key.
+    pub fingerprint: Fingerprint,
+    /// Start of this run of the node, UNIX seconds.
+    pub epoch: u32,
+    pub mode: u8,
+    pub flags: u8,
+    /// The number of the sender's port for this link.
+    pub slot: u8,
+    /// Largest overlay datagram the sender takes, bytes.
+    pub max_datagram: u16,
+    /// Abilities, one bit each; none is defined yet.
+    pub capabilities: u32,
+    pub network: &'a str,
+}
+
+/// `Hello::mode`: carries Ethernet.
+pub const MODE_L2: u8 = 1;
+
+/// Application error codes of QUIC's CONNECTION_CLOSE; the reason phrase is for people. What a message before the
+/// close would say could be lost with the stream, so the close itself says it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum CloseCode {
+    /// BYE: the node stops, or this link is no longer configured.
+    Bye = 0,
+    /// Another connection between the same two nodes took its place, or won the race.
+    Replaced = 1,
+    /// The control stream was not understood, or HELLO was missing or wrong.
+    Protocol = 2,
+    /// No ACK came for too long.
+    Dead = 3,
+    /// The certificate is no good.
+    Certificate = 4,
+    /// HELLO names another network.
+    Network = 16,
+    /// HELLO has another version.
+    Version = 17,
+    /// The database of nodes is full.
+    Full = 18,
+    /// All links are taken.
+    Busy = 19,
+    /// Another node has this id, or the peer is the node itself.
+    Duplicate = 20,
+}
+
+/// Splits a control stream into messages.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next<'a> {
+    /// A whole message and the bytes it took.
+    Message(Message<'a>, usize),
+    /// A message too long to be stored, of an unknown type: these bytes of the stream are to be skipped.
+    Skip(usize),
+    /// More bytes are needed.
+    Incomplete,
+}
+
+/// The next message at the front of `bytes`. An error ends the connection.
+pub fn next(bytes: &[u8]) -> Result<Next<'_>, Error> {
+    let Some((&[kind, high, low], rest)) = bytes.split_first_chunk::<HEADER>() else {
+        return Ok(Next::Incomplete);
+    };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    if HEADER + length > CONTROL_MESSAGE {
+        return if is_known(kind) { Err(Error) } else { Ok(Next::Skip(HEADER + length)) };
+    }
+    match rest.get(..length) {
+        Some(body) => Ok(Next::Message(parse(kind, body)?, HEADER + length)),
+        None => Ok(Next::Incomplete),
+    }
+}
+
+fn is_known(kind: u8) -> bool {
+    matches!(kind, HELLO)
+}
+
+fn parse(kind: u8, body: &[u8]) -> Result<Message<'_>, Error> {
+    let mut reader = Reader(body);
+    match kind {
+        HELLO => Ok(Message::Hello(parse_hello(&mut reader)?)),
+        other => Ok(Message::Unknown(other)),
+    }
+}
+
+/// Bytes behind the network's name belong to later versions and are left alone.
+fn parse_hello<'a>(reader: &mut Reader<'a>) -> Result<Hello<'a>, Error> {
+    Ok(Hello {
+        version: reader.u16()?,
+        id: reader.u16()?,
+        fingerprint: Fingerprint(reader.array()?),
+        epoch: reader.u32()?,
+        mode: reader.u8()?,
+        flags: reader.u8()?,
+        slot: reader.u8()?,
+        max_datagram: reader.u16()?,
+        capabilities: reader.u32()?,
+        network: {
+            let length = usize::from(reader.u8()?);
+            core::str::from_utf8(reader.bytes(length)?).map_err(|_| Error)?
+        },
+    })
+}
+
+impl Message<'_> {
+    /// Appends the message, header included. Texts that do not fit are cut.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend([0; HEADER]);
+        let kind = match self {
+            Self::Hello(hello) => {
+                hello.emit(out);
+                HELLO
+            }
+            Self::Unknown(kind) => *kind,
+        };
+        let length = u16::try_from(out.len() - start - HEADER).unwrap_or(0);
+        let [high, low] = length.to_be_bytes();
+        if let Some(header) = out.get_mut(start..start + HEADER) {
+            header.copy_from_slice(&[kind, high, low]);
+        }
+    }
+}
+
+impl Hello<'_> {
+    fn emit(&self, out: &mut Vec<u8>) {
+        out.extend(self.version.to_be_bytes());
+        out.extend(self.id.to_be_bytes());
+        out.extend(self.fingerprint.0);
+        out.extend(self.epoch.to_be_bytes());
+        out.extend([self.mode, self.flags, self.slot]);
+        out.extend(self.max_datagram.to_be_bytes());
+        out.extend(self.capabilities.to_be_bytes());
+        let name: &[u8] = self.network.as_bytes();
+        let name = name.get(..NETWORK_NAME).unwrap_or(name);
+        out.push(name.len() as u8);
+        out.extend(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello() -> Hello<'static> {
+        Hello {
+            version: 1,
+            id: 0x0203,
+            fingerprint: Fingerprint([0xAB; 16]),
+            epoch: 0x6920_0000,
+            mode: MODE_L2,
+            flags: 0,
+            slot: 4,
+            max_datagram: 1440,
+            capabilities: 0,
+            network: "home",
+        }
+    }
+
+    fn emitted(message: &Message) -> Vec<u8> {
+        let mut out = vec![0xEE];
+        message.emit(&mut out);
+        out.split_off(1)
+    }
+
+    #[test]
+    fn messages_have_exactly_these_bytes() {
+        let bytes = emitted(&Message::Hello(hello()));
+        assert_eq!(bytes.len(), HEADER + 34 + 4);
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hex,
+            "010026 0001 0203 abababababababababababababababab 69200000 01 00 04 05a0 00000000 04 686f6d65"
+                .replace(' ', "")
+        );
+        assert_eq!(emitted(&Message::Unknown(0x77)), [0x77, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        for message in [Message::Hello(hello()), Message::Unknown(0x77)] {
+            let bytes = emitted(&message);
+            assert_eq!(next(&bytes), Ok(Next::Message(message, bytes.len())));
+            for cut in 0..bytes.len() {
+                assert_eq!(next(&bytes[..cut]), Ok(Next::Incomplete), "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_behind_a_hello_belong_to_later_versions() {
+        let mut bytes = emitted(&Message::Hello(hello()));
+        bytes.extend([1, 2, 3]);
+        bytes[2] += 3;
+        assert_eq!(next(&bytes), Ok(Next::Message(Message::Hello(hello()), bytes.len())));
+    }
+
+    #[test]
+    fn malformed_messages_are_errors_and_unknown_types_are_not() {
+        let cases: &[(&[u8], Result<Next, Error>)] = &[
+            (&[1, 0, 0], Err(Error)),
+            (&[1, 0, 1, 9], Err(Error)),
+            (&[99, 0, 0], Ok(Next::Message(Message::Unknown(99), 3))),
+            (&[99, 0xFF, 0xFF], Ok(Next::Skip(HEADER + 0xFFFF))),
+            (&[1, 0xFF, 0xFF], Err(Error)),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(next(bytes), *expected, "{bytes:02x?}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Whole networks on virtual time. `QUICAP_SEEDS` says how many seeds each test tries (default 10).
+
+mod links;
+mod members;
+mod reload;
+mod rogue;
+mod world;
+
+/// Runs a test once for each seed and names the one that failed.
+fn for_seeds(test: impl Fn(u64)) {
+    let seeds = std::env::var("QUICAP_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10);
+    for seed in 1..=seeds {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(seed)));
+        if let Err(panic) = result {
+            eprintln!("failed with seed {seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! A small internet on virtual time: real nodes, real QUIC and TLS, wires with delay, jitter, loss and MTU.
+//! Assert events and counters, never ciphertext: connection ids come from the thread's random numbers.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, BytesMut};
+use quicap::limits;
+use quicap::link::{SocketId, peer::State};
+use quicap::node::{Node, Output};
+use quicap::types::DropReason;
+
+pub const LISTEN: SocketId = SocketId(0);
+pub const DIAL: SocketId = SocketId(1);
+pub const PORT: u16 = 443;
+
+/// What a pair of nodes has between them.
+#[derive(Clone, Copy, Debug)]
+pub struct Wire {
+    /// One way.
+    pub delay: Duration,
+    pub jitter: Duration,
+    /// Of 1000 datagrams.
+    pub loss: u32,
+    /// Of the IP packet, bytes.
+    pub mtu: usize,
+    pub cut: bool,
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self { delay: ms(10), jitter: Duration::ZERO, loss: 0, mtu: 1500, cut: false }
+    }
+}
+
+/// A UDP datagram under way.
+struct Flight {
+    from: SocketAddr,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+}
+
+/// One site: a node, its address and what came out of its TAP.
+pub struct Site {
+    pub node: Option<Node>,
+    pub ip: IpAddr,
+    pub frames: Vec<Vec<u8>>,
+    pub carrier: bool,
+    /// Every change of the carrier.
+    pub carrier_changes: Vec<(Instant, bool)>,
+}
+
+pub struct World {
+    pub now: Instant,
+    pub sites: Vec<Site>,
+    pub wires: HashMap<(usize, usize), Wire>,
+    pub names: HashMap<String, Vec<IpAddr>>,
+    /// Datagrams put on the wires, and their bytes with IP and UDP headers.
+    pub datagrams: u64,
+    pub bytes: u64,
+    /// What arrives at an address that no node has.
+    pub stray: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    flights: BinaryHeap<Reverse<(Instant, u64, usize)>>,
+    cargo: HashMap<usize, Flight>,
+    next: usize,
+    random: u64,
+}
+
+impl World {
+    #[allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            now: Instant::now(),
+            sites: Vec::new(),
+            wires: HashMap::new(),
+            names: HashMap::new(),
+            datagrams: 0,
+            bytes: 0,
+            stray: Vec::new(),
+            flights: BinaryHeap::new(),
+            cargo: HashMap::new(),
+            next: 0,
+            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+        }
+    }
+
+    pub fn ip(site: usize) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, site as u8 + 1))
+    }
+
+    /// Adds a site without a node; [`World::start`] gives it one.
+    pub fn add(&mut self) -> usize {
+        let ip = Self::ip(self.sites.len());
+        self.sites.push(Site {
+            node: None,
+            ip,
+            frames: Vec::new(),
+            carrier: false,
+            carrier_changes: Vec::new(),
+        });
+        self.sites.len() - 1
+    }
+
+    pub fn add_many(&mut self, sites: usize) {
+        for _ in 0..sites {
+            self.add();
+        }
+    }
+
+    pub fn start(&mut self, site: usize, make: impl FnOnce(Instant) -> Node) {
+        self.sites[site].node = Some(make(self.now));
+        self.drain(site);
+    }
+
+    /// Ends a node without a word, as `kill -9` does.
+    pub fn kill(&mut self, site: usize) {
+        self.sites[site].node = None;
+    }
+
+    /// Ends a node as SIGTERM does.
+    pub fn stop(&mut self, site: usize) {
+        let now = self.now;
+        if let Some(node) = &mut self.sites[site].node {
+            node.stop(now);
+        }
+        self.drain(site);
+        self.kill(site);
+    }
+
+    pub fn set_wire(&mut self, a: usize, b: usize, wire: Wire) {
+        self.wires.insert((a.min(b), a.max(b)), wire);
+    }
+
+    pub fn random(&mut self, end: u32) -> u32 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        ((self.random >> 32) % u64::from(end.max(1))) as u32
+    }
+
+    /// A frame out of the LAN of this site.
+    pub fn send(&mut self, site: usize, frame: &[u8]) {
+        let now = self.now;
+        let mut buffer = BytesMut::zeroed(limits::HEADROOM);
+        buffer.put_slice(frame);
+        if let Some(node) = &mut self.sites[site].node {
+            node.handle_frame(now, buffer);
+        }
+        self.drain(site);
+    }
+
+    /// Puts a UDP datagram on its way, whoever it is from.
+    pub fn inject(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        self.launch(from, to, bytes.to_vec());
+    }
+
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// Runs until `done`, at most for `time`. True: it came to pass.
+    pub fn run_until(&mut self, time: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.now + time;
+        while !done(self) {
+            if !self.step(end) {
+                self.now = end;
+                return done(self);
+            }
+        }
+        true
+    }
+
+    pub fn state(&self, site: usize, link: usize) -> Option<State> {
+        self.sites[site].node.as_ref()?.links().iter().nth(link).map(|link| link.state)
+    }
+
+    pub fn links_up(&self, site: usize) -> usize {
+        let node = self.sites[site].node.as_ref();
+        node.map_or(0, |node| node.links().iter().filter(|link| link.is_up()).count())
+    }
+
+    pub fn reason(&self, site: usize, link: usize) -> String {
+        let node = self.sites[site].node.as_ref();
+        node.and_then(|node| node.links().iter().nth(link))
+            .map(|link| link.reason.clone())
+            .unwrap_or_default()
+    }
+
+    pub fn events(&self, site: usize) -> Vec<String> {
+        let node = self.sites[site].node.as_ref();
+        node.map(|node| node.events().map(|event| event.text.clone()).collect()).unwrap_or_default()
+    }
+
+    pub fn drops(&self, site: usize, reason: DropReason) -> u64 {
+        self.sites[site].node.as_ref().map_or(0, |node| node.drops().count(reason))
+    }
+
+    /// The next thing that happens before `end`, if there is one.
+    fn step(&mut self, end: Instant) -> bool {
+        let flight = self.flights.peek().map(|Reverse((at, _, _))| *at);
+        let wakes: Vec<Option<Instant>> =
+            self.sites.iter_mut().map(|site| site.node.as_mut().and_then(Node::next_timeout)).collect();
+        let wake = wakes.iter().flatten().min().copied();
+        let Some(at) = [flight, wake].into_iter().flatten().min().filter(|at| *at <= end) else {
+            return false;
+        };
+        self.now = self.now.max(at);
+        if flight == Some(at) {
+            self.land();
+            return true;
+        }
+        let now = self.now;
+        for (site, due) in wakes.iter().enumerate() {
+            if due.is_some_and(|due| due <= now)
+                && let Some(node) = &mut self.sites[site].node
+            {
+                node.handle_timeout(now);
+                self.drain(site);
+            }
+        }
+        true
+    }
+
+    fn land(&mut self) {
+        let Some(Reverse((_, _, number))) = self.flights.pop() else { return };
+        let Some(flight) = self.cargo.remove(&number) else { return };
+        let now = self.now;
+        let target = self.sites.iter().position(|site| site.ip == flight.to.ip() && site.node.is_some());
+        let Some(site) = target else {
+            self.stray.push((flight.from, flight.to, flight.bytes));
+            return;
+        };
+        let socket = if flight.to.port() == PORT { LISTEN } else { DIAL };
+        let local = Some(flight.to.ip());
+        if let Some(node) = &mut self.sites[site].node {
+            node.handle_datagram(now, socket, flight.from, local, BytesMut::from(&flight.bytes[..]));
+            node.settle(now);
+        }
+        self.drain(site);
+    }
+
+    /// Carries everything away that a node wants carried; for who acts on a node by hand.
+    pub fn drain(&mut self, site: usize) {
+        let now = self.now;
+        let ip = self.sites[site].ip;
+        let Some(mut node) = self.sites[site].node.take() else { return };
+        node.settle(now);
+        let mut buffer = Vec::new();
+        while let Some(transmit) = node.poll_transmit(now, &mut buffer) {
+            let port = if transmit.socket == LISTEN { PORT } else { 50_000 + site as u16 };
+            let from = SocketAddr::new(ip, port);
+            for segment in buffer[..transmit.size].chunks(transmit.segment_size.unwrap_or(usize::MAX)) {
+                self.launch(from, transmit.destination, segment.to_vec());
+            }
+            buffer.clear();
+        }
+        while let Some(frame) = node.poll_frame() {
+            self.sites[site].frames.push(frame.to_vec());
+        }
+        let mut answered = false;
+        while let Some(output) = node.poll_output() {
+            match output {
+                Output::Carrier(on) => {
+                    self.sites[site].carrier = on;
+                    self.sites[site].carrier_changes.push((now, on));
+                }
+                Output::Resolve(query) => {
+                    let addresses = self.names.get(&query.host).cloned();
+                    node.handle_resolved(now, &query, &addresses.ok_or_else(|| "name not found".to_owned()));
+                    answered = true;
+                }
+            }
+        }
+        self.sites[site].node = Some(node);
+        if answered {
+            self.drain(site);
+        }
+    }
+
+    fn launch(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+        self.datagrams += 1;
+        self.bytes += bytes.len() as u64 + 28;
+        let place = |ip: IpAddr| self.sites.iter().position(|site| site.ip == ip);
+        let wire = match (place(from.ip()), place(to.ip())) {
+            (Some(a), Some(b)) => self.wires.get(&(a.min(b), a.max(b))).copied().unwrap_or_default(),
+            _ => Wire::default(),
+        };
+        if wire.cut || bytes.len() + 28 > wire.mtu || self.random(1000) < wire.loss {
+            return;
+        }
+        let jitter = wire.jitter.mul_f64(f64::from(self.random(1000)) / 1000.0);
+        self.next += 1;
+        self.flights.push(Reverse((self.now + wire.delay + jitter, self.next as u64, self.next)));
+        self.cargo.insert(self.next, Flight { from, to, bytes });
+    }
+}

@@ -1,0 +1,267 @@
+//! The TAP against a real kernel: each test runs itself again as root in a fresh network namespace with its own `/sys`.
+#![allow(clippy::disallowed_methods, reason = "reads what the kernel shows under /sys, and waits for it")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use quicap::sys::Error;
+use quicap::sys::interface::Interface;
+use quicap::sys::tun::{Tap, Written};
+use smol::Async;
+
+const INSIDE: &str = "QUICAP_TEST_INSIDE";
+const TAP: &str = "qt0";
+
+/// Runs `body` in a namespace of its own, after the shell commands `before` there; `wrapper` starts it.
+fn isolated(test: &str, before: &str, wrapper: &[&str], body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    if let Some(reason) = obstacle() {
+        return println!("skipped: {reason}");
+    }
+    let script = format!("set -e; mount -t sysfs none /sys; ip link set lo up; {before}\nexec \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--mount", "sh", "-c", &script, "sh"]).args(wrapper);
+    command.arg(std::env::current_exe().unwrap()).args(["--exact", "--nocapture", test]).env(INSIDE, "1");
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+fn obstacle() -> Option<&'static str> {
+    let works = |command: &mut Command| {
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    if !Path::new("/dev/net/tun").exists() {
+        Some("no /dev/net/tun")
+    } else if !works(Command::new("ip").arg("-V")) {
+        Some("no ip command: install iproute2")
+    } else if !works(
+        Command::new("unshare").args(["--net", "--mount", "mount", "-t", "sysfs", "none", "/sys"]),
+    ) {
+        Some("no network namespaces here: run as root")
+    } else {
+        None
+    }
+}
+
+/// Runs `ip` with these words.
+fn ip(words: &str) {
+    let output = Command::new("ip").args(words.split(' ')).output().unwrap();
+    assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn open(mtu: Option<u16>) -> Tap {
+    Tap::open(TAP, mtu).unwrap()
+}
+
+/// What the kernel shows under `/sys/class/net/DEVICE/`.
+fn shown(device: &str, file: &str) -> String {
+    std::fs::read_to_string(format!("/sys/class/net/{device}/{file}")).unwrap().trim().to_owned()
+}
+
+/// Waits for what the kernel does in its own time.
+fn becomes(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(10), "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn broadcast(payload: usize) -> Vec<u8> {
+    let mut frame = vec![0xFF; 6];
+    frame.extend([2, 0, 0, 0, 0, 9, 0x88, 0xB5]);
+    frame.resize(14 + payload, 0x55);
+    frame
+}
+
+#[test]
+fn a_tap_keeps_name_and_number_when_it_is_opened_again_and_has_no_carrier_after_each_open() {
+    let test = "a_tap_keeps_name_and_number_when_it_is_opened_again_and_has_no_carrier_after_each_open";
+    isolated(test, "", &[], || {
+        let tap = open(None);
+        let first = tap.interface().unwrap();
+        assert!(!first.up, "nobody but netifd sets it up");
+        assert_eq!((first.mac, tap.mac()), (tap.mac(), first.mac));
+        assert_eq!(shown(TAP, "tx_queue_len"), "100");
+        ip("link set qt0 up");
+        drop(tap);
+        for _ in 0..3 {
+            let raised = shown(TAP, "carrier_up_count");
+            let tap = open(None);
+            assert_eq!(shown(TAP, "carrier"), "0");
+            assert_eq!(shown(TAP, "carrier_up_count"), raised, "not even for a moment");
+            assert!(!tap.interface().unwrap().carrier);
+            tap.set_carrier(true).unwrap();
+            assert_eq!(shown(TAP, "carrier"), "1");
+            tap.set_carrier(false).unwrap();
+            assert_eq!(shown(TAP, "carrier"), "0");
+            tap.set_carrier(true).unwrap();
+            let now = tap.interface().unwrap();
+            assert_eq!((now.index, now.mac, now.up, now.carrier), (first.index, first.mac, true, true));
+            drop(tap);
+            assert_eq!(shown(TAP, "carrier"), "0");
+        }
+    });
+}
+
+#[test]
+fn the_mtu_is_set_when_given_and_else_left_alone() {
+    isolated("the_mtu_is_set_when_given_and_else_left_alone", "", &[], || {
+        assert_eq!(open(None).mtu().unwrap(), 1500);
+        assert_eq!(open(Some(1400)).mtu().unwrap(), 1400);
+        let tap = open(None);
+        assert_eq!((tap.mtu().unwrap(), shown(TAP, "mtu").as_str()), (1400, "1400"));
+        tap.set_mtu(1422).unwrap();
+        assert_eq!((tap.mtu().unwrap(), tap.interface().unwrap().mtu), (1422, 1422));
+        let error = tap.set_mtu(20).unwrap_err().to_string();
+        assert!(error.contains("qt0") && error.contains("MTU to 20"), "{error}");
+    });
+}
+
+#[test]
+fn frames_go_both_ways_and_behind_what_the_buffer_holds() {
+    isolated("frames_go_both_ways_and_behind_what_the_buffer_holds", "", &[], || {
+        let tap = Async::new(open(None)).unwrap();
+        ip("link set qt0 up");
+        ip("addr add 192.0.2.1/24 dev qt0");
+        tap.get_ref().set_carrier(true).unwrap();
+        becomes("link up", || shown(TAP, "operstate") == "up");
+        let received = || shown(TAP, "statistics/rx_packets").parse::<u64>().unwrap();
+        let before = received();
+        assert_eq!(tap.get_ref().send(&broadcast(1504)).unwrap(), Written::Taken);
+        becomes("the frame is counted", || received() > before);
+        std::net::UdpSocket::bind("192.0.2.1:0").unwrap().send_to(b"x", "192.0.2.2:9").unwrap();
+        let mut buffer = BytesMut::with_capacity(64);
+        let arp = smol::block_on(async {
+            loop {
+                tap.readable().await.unwrap();
+                buffer.clear();
+                buffer.reserve(2048);
+                buffer.extend_from_slice(b"head");
+                while let Some(n) = tap.get_ref().recv(&mut buffer).unwrap() {
+                    assert_eq!(buffer.len(), 4 + n);
+                    if buffer[4..10] == [0xFF; 6] && buffer[16..18] == [8, 6] {
+                        return buffer.clone();
+                    }
+                    buffer.truncate(4);
+                }
+            }
+        });
+        assert_eq!((&arp[..4], &arp[42..46]), (&b"head"[..], &[192, 0, 2, 2][..]));
+        assert_eq!(Some(&arp[10..16]), tap.get_ref().mac().as_ref().map(|mac| &mac.0[..]));
+    });
+}
+
+#[test]
+fn a_device_that_is_down_loses_the_frame_and_nothing_else() {
+    isolated("a_device_that_is_down_loses_the_frame_and_nothing_else", "", &[], || {
+        let tap = open(None);
+        let mut buffer = BytesMut::with_capacity(2048);
+        for _ in 0..2 {
+            assert_eq!(tap.send(&broadcast(100)).unwrap(), Written::DeviceDown);
+            assert_eq!(tap.recv(&mut buffer).unwrap(), None);
+            ip("link set qt0 up");
+            assert_eq!(tap.send(&broadcast(100)).unwrap(), Written::Taken);
+            assert_eq!(tap.send(&[1, 2, 3]).unwrap(), Written::Refused);
+            ip("link set qt0 down");
+        }
+    });
+}
+
+#[test]
+fn a_device_deleted_under_us_wakes_the_reader_and_says_so() {
+    isolated("a_device_deleted_under_us_wakes_the_reader_and_says_so", "", &[], || {
+        let tap = Async::new(open(None)).unwrap();
+        ip("link set qt0 up");
+        let mut buffer = BytesMut::with_capacity(2048);
+        while tap.get_ref().recv(&mut buffer).unwrap().is_some() {
+            buffer.clear();
+            buffer.reserve(2048);
+        }
+        let deleter = std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_millis(50));
+            ip("link del qt0");
+        });
+        let error = smol::block_on(async {
+            loop {
+                tap.readable().await.unwrap();
+                buffer.clear();
+                buffer.reserve(2048);
+                if let Err(error) = tap.get_ref().recv(&mut buffer) {
+                    return error;
+                }
+            }
+        });
+        deleter.join().unwrap();
+        let tap = tap.get_ref();
+        assert_eq!(error.to_string(), "device 'qt0' was deleted");
+        let deleted = |error: Option<Error>| matches!(error, Some(Error::DeviceDeleted { .. }));
+        assert!(deleted(tap.send(&broadcast(100)).err()));
+        assert!(deleted(tap.set_carrier(true).err()));
+        assert!(deleted(tap.mtu().err()));
+        assert_eq!(tap.interface(), None);
+        assert!(open(None).interface().is_some(), "it can be made anew");
+    });
+}
+
+#[test]
+fn a_port_of_a_bridge_stays_one_over_close_and_open_and_the_bridge_keeps_its_mtu() {
+    let test = "a_port_of_a_bridge_stays_one_over_close_and_open_and_the_bridge_keeps_its_mtu";
+    let bridge = "ip link add br0 type bridge; ip link add d0 type veth peer name d1; ip link set d0 master br0 up; ip link set br0 up";
+    isolated(test, bridge, &[], || {
+        let tap = open(Some(1500));
+        assert_eq!(tap.bridge(), None);
+        ip("link set qt0 master br0 up");
+        drop(tap);
+        for carrier in [false, true] {
+            let tap = open(Some(1500));
+            tap.set_carrier(carrier).unwrap();
+            assert_eq!(tap.bridge().as_deref(), Some("br0"));
+            assert_eq!(shown("br0", "mtu"), "1500");
+            let expected = if carrier { "3" } else { "0" };
+            becomes("the port forwards with carrier only", || shown(TAP, "brport/state") == expected);
+        }
+        ip("link set qt0 nomaster");
+        assert_eq!(open(None).bridge(), None);
+    });
+}
+
+#[test]
+fn names_that_are_taken_are_refused_with_the_reason() {
+    let taken = "ip link add d0 type veth peer name d1; ip tuntap add dev tun0 mode tun";
+    isolated("names_that_are_taken_are_refused_with_the_reason", taken, &[], || {
+        let _tap = open(None);
+        for (name, reason) in [(TAP, "in use by another process"), ("d0", "not a TAP"), ("tun0", "not a TAP")]
+        {
+            let error = Tap::open(name, None).err().unwrap().to_string();
+            assert!(error.contains(reason) && error.contains(&format!("'{name}'")), "{error}");
+        }
+        assert!(Interface::query("tun0").unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_process_without_rights_is_told_which() {
+    let wrapper = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"];
+    isolated("a_process_without_rights_is_told_which", "", &wrapper, || {
+        let error = Tap::open(TAP, None).err().unwrap();
+        assert!(matches!(error, Error::NotPermitted { .. }), "{error}");
+        assert!(error.to_string().contains("CAP_NET_ADMIN"));
+    });
+}
+
+#[test]
+fn a_kernel_without_the_driver_is_told_what_to_install() {
+    let before = "mount -t tmpfs none /dev/net";
+    isolated("a_kernel_without_the_driver_is_told_what_to_install", before, &[], || {
+        let error = Tap::open(TAP, None).err().unwrap();
+        assert!(matches!(error, Error::NoDriver), "{error}");
+        assert!(error.to_string().contains("kmod-tun"));
+    });
+}
