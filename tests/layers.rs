@@ -48,8 +48,7 @@ const PROGRAMS: [&str; 4] = ["daemon", "cli", "main", "lib"];
 const OUTSIDE: [&str; 4] = ["sys", "daemon", "cli", "main"];
 
 /// Doors to the operating system that clippy.toml cannot close as a whole.
-const CLOSED_TO_THE_CORE: [&str; 5] =
-    ["std::env", "std::fs", "std::os", "std::process", "std::thread"];
+const CLOSED_TO_THE_CORE: [&str; 5] = ["std::env", "std::fs", "std::os", "std::process", "std::thread"];
 
 #[derive(PartialEq, Debug)]
 struct Violation {
@@ -166,7 +165,10 @@ fn tokens(source: &str) -> Vec<Token> {
     let mut found = Vec::new();
     while let Some(length) = next_length(rest) {
         let (text, after) = rest.split_at(length);
-        if is_word(text) || text == "::" || (length == 1 && text.starts_with(|c: char| c.is_ascii_punctuation())) {
+        if is_word(text)
+            || text == "::"
+            || (length == 1 && text.starts_with(|c: char| c.is_ascii_punctuation()))
+        {
             found.push(Token { line, text: text.to_owned() });
         }
         line += text.matches('\n').count();
@@ -284,7 +286,9 @@ fn paths(tokens: &[Token]) -> Vec<(usize, Vec<String>)> {
 fn plain_path(tokens: &[Token], mut at: usize, found: &mut Vec<(usize, Vec<String>)>) -> usize {
     let line = tokens[at].line;
     let mut path = vec![tokens[at].text.clone()];
-    while tokens.get(at + 1).is_some_and(|t| t.text == "::") && tokens.get(at + 2).is_some_and(|t| is_word(&t.text)) {
+    while tokens.get(at + 1).is_some_and(|t| t.text == "::")
+        && tokens.get(at + 2).is_some_and(|t| is_word(&t.text))
+    {
         path.push(tokens[at + 2].text.clone());
         at += 2;
     }
@@ -362,10 +366,18 @@ fn forbidden_imports_are_found_wherever_they_are_written() {
     let bad = [
         ("mesh/spf.rs", "\nuse crate::link::peer;", "2: room `mesh` may not import `crate::link`"),
         ("link/dial.rs", "use crate::{types, mesh::switch};", "1: room `link` may not import `crate::mesh`"),
-        ("mesh/spf.rs", "use {\n  crate::{\n  link::{a, b}}};", "3: room `mesh` may not import `crate::link`"),
+        (
+            "mesh/spf.rs",
+            "use {\n  crate::{\n  link::{a, b}}};",
+            "3: room `mesh` may not import `crate::link`",
+        ),
         ("mesh/spf.rs", "fn f() { super::super::pki::ca() }", "1: room `mesh` may not import `crate::pki`"),
         ("mesh/mod.rs", "use super::config::Config;", "1: room `mesh` may not import `crate::config`"),
-        ("node/mod.rs", "fn f(c: &crate::config::Config) {}", "1: room `node` may not import `crate::config`"),
+        (
+            "node/mod.rs",
+            "fn f(c: &crate::config::Config) {}",
+            "1: room `node` may not import `crate::config`",
+        ),
         ("types.rs", "use std::fmt;", "1: room `types` may not use the crate `std`"),
         ("wire/control.rs", "fn f() { log::debug!(\"\") }", "1: room `wire` may not use the crate `log`"),
         ("link/dial.rs", "pub(crate) use smol::net;", "1: room `link` may not use the crate `smol`"),
@@ -374,14 +386,29 @@ fn forbidden_imports_are_found_wherever_they_are_written() {
         ("config/uci.rs", "fn f() { std::env::var(\"A\"); }", "1: room `config` may not use `std::env`"),
         ("sys/udp.rs", "use crate::node;", "1: room `sys` may not import `crate::node`"),
         ("shed/mod.rs", "", "1: room `shed` is not in the table of tests/layers.rs"),
-        ("mesh/spf.rs", "#[cfg(test)] mod t { use crate::link; } use crate::pki;", "1: room `mesh` may not import `crate::pki`"),
-        ("mesh/spf.rs", "#[allow(clippy::disallowed_methods)] fn f() {}", "1: room `mesh` may not lift the ban `disallowed_methods`"),
-        ("daemon/mod.rs", "#[allow(clippy::disallowed_types)] fn f() {}", "1: room `daemon` may not lift the ban `disallowed_types`"),
+        (
+            "mesh/spf.rs",
+            "#[cfg(test)] mod t { use crate::link; } use crate::pki;",
+            "1: room `mesh` may not import `crate::pki`",
+        ),
+        (
+            "mesh/spf.rs",
+            "#[allow(clippy::disallowed_methods)] fn f() {}",
+            "1: room `mesh` may not lift the ban `disallowed_methods`",
+        ),
+        (
+            "daemon/mod.rs",
+            "#[allow(clippy::disallowed_types)] fn f() {}",
+            "1: room `daemon` may not lift the ban `disallowed_types`",
+        ),
         ("daemon/mod.rs", "fn f() { unsafe { } }", "1: room `daemon` may not lift the ban `unsafe`"),
     ];
     for (file, source, expected) in bad {
         let found = judge(file, source);
-        assert!(!found.is_empty() && found.iter().all(|what| what == expected), "{file}: {source}: {found:?}");
+        assert!(
+            !found.is_empty() && found.iter().all(|what| what == expected),
+            "{file}: {source}: {found:?}"
+        );
     }
 }
 
@@ -389,11 +416,20 @@ fn forbidden_imports_are_found_wherever_they_are_written() {
 fn allowed_imports_comments_strings_and_tests_pass() {
     let good = [
         ("mesh/spf.rs", "use crate::{types::NodeId, wire};\nuse super::switch; use std::time::Duration;"),
-        ("mesh/spf.rs", "// use crate::link;\n/* crate::link::x */ /// crate::link::Peer\nfn f() { \"crate::link::x\"; r#\"\" crate::pki::x\"#; }"),
-        ("mesh/spf.rs", "#[cfg(test)]\nmod tests { use crate::link; fn f() { std::fs::read(\"}\"); } }\n#[cfg(test)]\nuse crate::pki;"),
+        (
+            "mesh/spf.rs",
+            "// use crate::link;\n/* crate::link::x */ /// crate::link::Peer\nfn f() { \"crate::link::x\"; r#\"\" crate::pki::x\"#; }",
+        ),
+        (
+            "mesh/spf.rs",
+            "#[cfg(test)]\nmod tests { use crate::link; fn f() { std::fs::read(\"}\"); } }\n#[cfg(test)]\nuse crate::pki;",
+        ),
         ("mesh/spf.rs", "fn f<'a>(bytes: &'a str) { bytes.len(); x.bytes::<u8>(); ':'; '\\''; }"),
         ("link/a/b.rs", "use super::super::peer; use rustls::pki_types;"),
-        ("daemon/mod.rs", "use crate::config; use smol::Async; #[allow(clippy::disallowed_methods)] fn f() { std::fs::read(\"\"); }"),
+        (
+            "daemon/mod.rs",
+            "use crate::config; use smol::Async; #[allow(clippy::disallowed_methods)] fn f() { std::fs::read(\"\"); }",
+        ),
         ("sys/tun.rs", "use crate::types; unsafe fn f() { libc::ioctl(std::os::fd::x) }"),
     ];
     for (file, source) in good {
