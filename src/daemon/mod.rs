@@ -7,7 +7,7 @@ mod reload;
 mod report;
 pub mod resolve;
 pub mod socket;
-mod sockets;
+pub mod sockets;
 pub mod table;
 mod turn;
 
