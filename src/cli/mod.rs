@@ -10,6 +10,7 @@ pub mod demo;
 pub mod files;
 pub mod install;
 pub mod run;
+pub mod selftest;
 pub mod status;
 pub mod uci_show;
 

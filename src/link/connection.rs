@@ -74,8 +74,15 @@ pub struct Connection {
     /// A stage that must be over by then.
     deadline: Instant,
     max_datagram: usize,
+    /// Bytes of DATAGRAM frames in the packet that the queue is filling now.
+    filled: usize,
     loss: LossMeter,
 }
+
+/// What the largest datagram leaves free in a packet: the library reserves 9 bytes for type and length.
+const RESERVED: usize = 9;
+/// What type and length of a DATAGRAM frame really take.
+const FRAME_HEADER: usize = 3;
 
 impl Connection {
     pub fn new(
@@ -98,6 +105,7 @@ impl Connection {
             control: ControlStream::new(now),
             deadline: now + limits::DIAL_TIMEOUT,
             max_datagram: 0,
+            filled: 0,
             loss: LossMeter::default(),
         }
     }
@@ -136,9 +144,26 @@ impl Connection {
     pub fn send(&mut self, now: Instant, datagram: Bytes) -> Result<(), DropReason> {
         let mut datagrams = self.quinn.datagrams();
         let full = datagrams.send_buffer_space() < datagram.len();
+        let length = datagram.len();
         datagrams.send(datagram, true).map_err(|_| DropReason::TooBig)?;
+        self.fill(length);
         self.liveness.sent(now);
         if full { Err(DropReason::LinkFull) } else { Ok(()) }
+    }
+
+    /// Largest datagram that still fits into the packet that the queue is filling now; 0: none.
+    pub fn room(&self) -> usize {
+        (self.max_datagram + RESERVED).saturating_sub(self.filled + FRAME_HEADER).min(self.max_datagram)
+    }
+
+    fn fill(&mut self, datagram: usize) {
+        let begun = if datagram <= self.room() { self.filled } else { 0 };
+        self.filled = begun + FRAME_HEADER + datagram;
+    }
+
+    /// The queue was sent as far as it may be: the next datagram begins a packet.
+    pub fn flushed(&mut self) {
+        self.filled = 0;
     }
 
     /// The handshake is over and the peer is who it should be: says HELLO.

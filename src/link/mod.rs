@@ -336,7 +336,8 @@ impl Links {
         let result = if datagram.len() <= max {
             connection.send(now, datagram.clone())
         } else {
-            let mut pieces = self.splitter.split(datagram, max).ok_or(DropReason::TooBig)?;
+            let mut pieces =
+                self.splitter.split(datagram, max, connection.room()).ok_or(DropReason::TooBig)?;
             pieces.try_for_each(|piece| connection.send(now, piece))
         };
         self.table.touch(slot);
@@ -806,7 +807,10 @@ impl Links {
                 self.config.sockets.iter().find(|own| own.id == socket).map_or(1, |own| own.segments);
             match connection.quinn.poll_transmit(now, segments.max(1), buffer) {
                 Some(transmit) => return Some(outgoing(socket, &transmit)),
-                None => self.table.sent(slot),
+                None => {
+                    connection.flushed();
+                    self.table.sent(slot);
+                }
             }
         }
         None

@@ -1,0 +1,35 @@
+#!/bin/bash
+# Installs the C compiler and linker of the router builds: cross/toolchain.sh DIR
+# zig and cargo-zigbuild come from PyPI into DIR; for each target of cross/targets there is then DIR/cc/TARGET, which both
+# Rust's linker and C's compiler can be. Used by build.sh and by the Dockerfile. Does nothing where all is in place.
+set -euo pipefail
+from=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1"
+dir=$(cd "$1" && pwd)
+wanted=(ziglang==0.17.1 cargo-zigbuild==0.24.0)
+
+if [[ $(cat "$dir/versions" 2>/dev/null) != "${wanted[*]}" ]]; then
+    python3 -c 'import venv, ensurepip' 2>/dev/null || {
+        echo "cross/toolchain.sh: python3 with its venv is missing: apt-get install python3-venv" >&2
+        exit 2
+    }
+    rm -rf "${dir:?}"/*
+    python3 -m venv "$dir"
+    "$dir/bin/pip" install --quiet --disable-pip-version-check "${wanted[@]}"
+    echo "${wanted[*]}" >"$dir/versions"
+fi
+
+mkdir -p "$dir/cc"
+sed 's/#.*//' "$from/targets" | while read -r target zig cpu _; do
+    [[ $target ]] || continue
+    [[ $cpu == - ]] && cpu= || cpu=" -mcpu=$cpu"
+    # Crates ask a compiler for its kind with `-?`. zig would build a whole second libc before it answers.
+    cat >"$dir/cc/$target.new" <<END
+#!/bin/sh
+case " \$* " in *' -? '*) exit 1 ;; esac
+export PATH="$dir/bin:\$PATH"
+exec cargo-zigbuild zig cc -- -fno-sanitize=all -target $zig$cpu "\$@"
+END
+    chmod +x "$dir/cc/$target.new"
+    mv "$dir/cc/$target.new" "$dir/cc/$target"
+done
