@@ -102,8 +102,7 @@ impl Lab {
         self.add_namespace("b");
         self.ok("ip -n @a link add wan type veth peer name wan netns @b");
         for (site, number) in [("a", 1), ("b", 2)] {
-            // Captures shall show UDP datagrams as a wire would carry them, so the kernel has to segment here.
-            self.ok(&format!("ip -n @{site} link set wan gso_max_segs 1 up"));
+            self.ok(&format!("ip -n @{site} link set wan up"));
             self.ok(&format!("ip -n @{site} addr add 192.0.2.{number}/24 dev wan"));
             self.ok(&format!("ip -n @{site} addr add 2001:db8::{number}/64 dev wan nodad"));
         }
@@ -328,6 +327,18 @@ impl Lab {
         format!("ip netns exec @{namespace} python3 {} {arguments}", script.display())
     }
 
+    /// For whoever has to find out why a test failed.
+    fn give_last_words(&self, site: &str) {
+        let log = self.log(site);
+        let from = log.lines().count().saturating_sub(30);
+        eprintln!("-- {site}: its log ends with");
+        log.lines().skip(from).for_each(|line| eprintln!("{line}"));
+        let status = self.run(&format!("quicap status home --socket {site}/quicap.sock"));
+        eprintln!("-- {site}: status\n{}", String::from_utf8_lossy(&status.stdout));
+        let device = self.run(&format!("ip -n @{site} -s link show dev quicap0"));
+        eprintln!("-- {site}: device\n{}", String::from_utf8_lossy(&device.stdout));
+    }
+
     fn command(&self, line: &str) -> Command {
         let line = self.expand(line);
         let mut words = line.split_whitespace();
@@ -352,12 +363,7 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if thread::panicking() {
-            for site in self.daemons.keys() {
-                let log = self.log(site);
-                let from = log.lines().count().saturating_sub(30);
-                eprintln!("-- log of {site}, its end");
-                log.lines().skip(from).for_each(|line| eprintln!("{line}"));
-            }
+            self.daemons.keys().for_each(|site| self.give_last_words(site));
         }
         for mut child in std::mem::take(&mut self.daemons).into_values().chain(self.helpers.drain(..)) {
             let _ = child.kill();
