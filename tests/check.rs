@@ -126,7 +126,8 @@ fn check(config: &Path, dir: &Path) -> (i32, String, Vec<String>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quicap"));
     let output = command.arg("check").arg("--config").arg(config).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap().replace(&format!("{}/", dir.display()), "");
-    let lines = stderr.lines().map(str::to_owned).collect();
+    // Errors, unlike warnings, begin with the program's name.
+    let lines = stderr.lines().map(|line| line.strip_prefix("quicap: ").unwrap_or(line).to_owned()).collect();
     (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), lines)
 }
 

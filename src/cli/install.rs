@@ -82,6 +82,9 @@ fn prepare(
     for warning in trust.warnings(now) {
         eprintln!("warning: {shown}: {warning}");
     }
+    if let Some(fingerprints) = changed_ca(directory, &trust)? {
+        eprintln!("warning: {shown}: the CA changes, now {fingerprints}; was that meant?");
+    }
     if let Some(next_key) = matching_key(directory, chain.as_bytes(), shown)? {
         set.add(files::KEY, next_key, files::SECRET);
     }
@@ -110,6 +113,19 @@ fn crls(
     let copies = bundle.crls.iter().map(|crl| Crl::from_der(&crl.der).ok_or(Fault::Malformed("CRL", 1)));
     let new = copies.collect::<Result<Vec<_>, _>>().map_err(in_bundle)?;
     Ok(merge_crls(installed, new, &issuers))
+}
+
+/// The new anchors' keys, if not one of them is installed already: a rollover keeps the old one for a while.
+fn changed_ca(directory: &Path, trust: &Trust) -> Result<Option<String>, Failure> {
+    let Some(installed) = files::read_if_there(&directory.join("ca.crt"))? else { return Ok(None) };
+    let installed = Trust::from_pem(trust.network(), &installed, None);
+    let is_known =
+        |ca: &Certificate| installed.iter().flat_map(Trust::anchors).any(|old| old.spki == ca.spki);
+    if trust.anchors().iter().any(is_known) {
+        return Ok(None);
+    }
+    let fingerprints: Vec<String> = trust.anchors().iter().map(|ca| ca.fingerprint().to_string()).collect();
+    Ok(Some(fingerprints.join(", ")))
 }
 
 /// Finds the private key of the certificate: `None` if `node.key` is it, else the content of `node.key.next`.

@@ -6,7 +6,8 @@
 use super::uci::Reason;
 
 /// The reader of libuci begins with a buffer of this many bytes and doubles it. Seen from outside only when a file
-/// holds NUL bytes: what follows one is lost up to the end of the piece that fitted the buffer.
+/// holds NUL bytes: what follows one is lost up to the end of the piece that fitted the buffer. (Some 25 lines with NUL
+/// bytes bring its buffer to 2 GiB, where it hangs or gives up; here nothing is allocated, and reading goes on.)
 const FIRST_CAPACITY: usize = 32;
 
 /// A cursor over the logical line being read, and what of the file is still unread.

@@ -11,11 +11,11 @@ pub mod sockets;
 pub mod table;
 mod turn;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use crate::cli::Failure;
+use crate::cli::{Failure, files};
 use crate::config::{self, Mtu, Network};
 use crate::daemon::control::Control;
 use crate::daemon::material::{Class, Material};
@@ -52,6 +52,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     log::set_max_level(network.log_level);
     let signals = Signals::new().map_err(|error| Failure::runtime(format!("signals: {error}")))?;
     let clock = WallClock::new(unix_s(), true);
+    finish_install(&network);
     let material =
         material::load(&network, clock.unix_s(), clock.is_trusted()).map_err(|faults| refuse(&faults))?;
     let path = options.socket.clone().unwrap_or_else(|| default_socket(&network.name));
@@ -104,6 +105,19 @@ fn read_networks(file: &str) -> Result<Vec<Network>, Failure> {
     Ok(config.networks)
 }
 
+/// An `install` that was interrupted when its files were complete is finished before they are read.
+fn finish_install(network: &Network) {
+    let Some(directory) = Path::new(&network.cert).parent().filter(|directory| directory.is_dir()) else {
+        return;
+    };
+    match files::finish_install(directory) {
+        Ok(true) => log::warn!("{}: finished an interrupted install", directory.display()),
+        Ok(false) => {}
+        // Nothing was left to finish, or it cannot be written to: reading the files will tell.
+        Err(error) => log::debug!("{}: {error}", directory.display()),
+    }
+}
+
 fn refuse(faults: &[material::Fault]) -> Failure {
     let message = lines(faults.iter().map(ToString::to_string));
     if faults.iter().all(|fault| fault.class == Class::Certificate) {
@@ -117,7 +131,7 @@ fn lines(texts: impl Iterator<Item = String>) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-fn lock(socket: &std::path::Path) -> Result<Lock, Failure> {
+fn lock(socket: &Path) -> Result<Lock, Failure> {
     socket::make_directory(socket).map_err(|error| Failure::runtime(error.to_string()))?;
     Lock::acquire(&socket::lock_path(socket)).map_err(|error| Failure::runtime(error.to_string()))
 }

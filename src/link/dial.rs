@@ -32,7 +32,7 @@ pub enum Action {
 enum State {
     Resting,
     Waiting(Instant),
-    Racing(Race),
+    Racing(Box<Race>),
 }
 
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl Dialer {
             State::Waiting(until) if now < *until => None,
             State::Waiting(_) => {
                 self.race = self.race.wrapping_add(1);
-                self.state = State::Racing(Race::new(&self.endpoints, now));
+                self.state = State::Racing(Box::new(Race::new(&self.endpoints, now)));
                 self.poll(now)
             }
             State::Racing(race) => {

@@ -67,10 +67,8 @@ impl Table {
 
     /// Incoming connections that have not shown a certificate yet.
     pub fn half_open(&self) -> usize {
-        let half = |connection: &&Box<Connection>| {
-            connection.role == Role::Server && connection.stage == Stage::Handshaking
-        };
-        self.connections.iter().flatten().filter(half).count()
+        let connections = self.iter().map(|(_, connection)| connection);
+        connections.filter(|own| own.role == Role::Server && own.stage == Stage::Handshaking).count()
     }
 
     /// Takes a connection; the caller has seen that there is room.
@@ -141,7 +139,7 @@ impl Table {
     pub fn handle_timeout(&mut self, now: Instant) -> Option<(Slot, Overdue)> {
         for slot in 0..limits::CONNECTIONS {
             let Some(connection) = self.find_mut(slot) else { continue };
-            if !connection.next_timeout().is_some_and(|due| due <= now) {
+            if connection.next_timeout().is_none_or(|due| due > now) {
                 continue;
             }
             let overdue = connection.handle_timeout(now);

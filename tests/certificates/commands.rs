@@ -447,3 +447,17 @@ fn an_existing_key_is_used_and_never_replaced() {
     scratch.quicap("csr --name a --key bad.key").fails(1, "bad.key: holds no '-----BEGIN PRIVATE KEY-----'");
     assert_eq!(scratch.text("bad.key"), "no key");
 }
+
+#[test]
+fn a_bundle_of_a_strange_ca_is_told_apart() {
+    let scratch = with_ca();
+    join(&scratch, "office", "");
+    let csr = scratch.quicap("csr --name office --key office/node.key").ok();
+    let install = |scratch: &Scratch, dir: &str| {
+        let bundle = scratch.quicap_fed(&format!("ca sign --dir {dir} - --bundle -"), csr.bytes()).ok();
+        scratch.quicap_fed("install home - --dir office", bundle.bytes()).ok().err()
+    };
+    assert!(!install(&scratch, "ca").contains("the CA changes"));
+    scratch.quicap("ca init --dir other --network home").ok();
+    assert!(install(&scratch, "other").contains("the CA changes"));
+}

@@ -43,7 +43,7 @@ fn a_revoked_node_is_cut_at_once_and_stays_out() {
         let (mut world, ca) = mesh(seed, 3);
         world.run_for(seconds(2));
         assert_eq!([0, 1, 2].map(|site| world.links_up(site)), [2, 2, 2]);
-        let revoked = world.sites[2].node.as_ref().expect("runs").links().me().serial.clone();
+        let revoked = world.sites[2].node.as_ref().expect("runs").links().me().serial;
         let crl = ca.revoke(&[revoked.as_bytes()]);
         for site in [0, 1] {
             let others = (0..3).filter(|other| *other != site);
