@@ -13,6 +13,7 @@ use argh::FromArgs;
 
 use self::site::{Ca, NETWORK, Site};
 use crate::cli::{Failure, PLAUSIBLE_UNIX_S, unix_now};
+use crate::sys::process;
 use crate::sys::timer::Timer;
 use crate::sys::wait::{Bell, Interest, Waiter};
 use crate::types::NodeId;
@@ -20,22 +21,21 @@ use crate::types::NodeId;
 /// tests this build on this machine: certificates, timer, handshake, frames and loss of a peer, over loopback
 #[derive(FromArgs)]
 #[argh(subcommand, name = "selftest")]
-pub struct SelfTest {
-    /// how many frames cross in each direction (default 200)
-    #[argh(option, default = "200")]
-    frames: usize,
-}
+pub struct Selftest {}
+
+/// They cross in each direction.
+const FRAMES: usize = 200;
 
 /// A step that takes longer has failed. Emulated routers on a busy machine are slow; a lost peer takes 8 s.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub fn run(arguments: &SelfTest) -> Result<(), Failure> {
-    story(arguments.frames).map_err(|problem| Failure::runtime(format!("selftest: {problem}")))
+pub fn run(_: &Selftest) -> Result<(), Failure> {
+    story().map_err(|problem| Failure::runtime(format!("selftest: {problem}")))
 }
 
-fn story(frames: usize) -> Result<(), String> {
+fn story() -> Result<(), String> {
     let mut desk = Desk::new()?;
     let began = now();
     println!("quicap {} on {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
@@ -51,13 +51,13 @@ fn story(frames: usize) -> Result<(), String> {
     tell(began, "handshake", "mutual, carrier on at both");
 
     let began = now();
-    let bytes = exchange(&mut desk, &mut a, &mut b, frames)?;
-    tell(began, "frames", format_args!("{frames} each way, {bytes} bytes, none changed"));
+    let bytes = exchange(&mut desk, &mut a, &mut b)?;
+    tell(began, "frames", format_args!("{FRAMES} each way, {bytes} bytes, none changed"));
 
     let began = now();
     desk.run(&mut [&mut a], "a silent peer was not noticed", |sites| sites.iter().all(|site| !site.carrier))?;
     tell(began, "silence", format_args!("carrier off: {}", a.last_words()));
-    println!("all is well");
+    println!("all is well, with {} KiB of memory", process::rss_kib());
     Ok(())
 }
 
@@ -87,9 +87,9 @@ fn sites() -> Result<(Site, Site), String> {
 }
 
 /// Frames of all sizes, one at a time in each direction. Returns how many bytes crossed.
-fn exchange(desk: &mut Desk, a: &mut Site, b: &mut Site, count: usize) -> Result<usize, String> {
+fn exchange(desk: &mut Desk, a: &mut Site, b: &mut Site) -> Result<usize, String> {
     let mut bytes = 0;
-    for nth in 0..count {
+    for nth in 0..FRAMES {
         let (from_a, from_b) = (frame(nth, b'b', b'a'), frame(nth, b'a', b'b'));
         let time = now();
         a.send(time, &from_a);
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn frames_have_every_size_that_matters_and_differ() {
-        let frames: Vec<Vec<u8>> = (0..200).map(|nth| frame(nth, b'b', b'a')).collect();
+        let frames: Vec<Vec<u8>> = (0..FRAMES).map(|nth| frame(nth, b'b', b'a')).collect();
         assert!(frames.iter().all(|frame| (60..=1514).contains(&frame.len())));
         assert!(frames.iter().filter(|frame| frame.len() == 1514).count() >= 10);
         assert!(frames.windows(2).all(|pair| pair[0] != pair[1]));
