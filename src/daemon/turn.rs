@@ -205,7 +205,7 @@ impl Loop<'_> {
     }
 
     fn receive(&mut self, time: Instant, state: &mut State) {
-        for place in 0..self.sockets.len() {
+        for place in 0..self.sockets.count() {
             if !state.waiter.is_ready(FIRST_SOCKET + place) {
                 continue;
             }
@@ -220,7 +220,7 @@ impl Loop<'_> {
 
     fn read_tap(&mut self, time: Instant, state: &mut State) -> Result<(), Failure> {
         let Some(tap) = &self.tap else { return Ok(()) };
-        if !state.waiter.is_ready(FIRST_SOCKET + self.sockets.len()) || state.blocked.is_some() {
+        if !state.waiter.is_ready(FIRST_SOCKET + self.sockets.count()) || state.blocked.is_some() {
             return Ok(());
         }
         for _ in 0..FRAMES {
