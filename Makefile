@@ -15,7 +15,7 @@ demo: cargo ## the main job on one machine, as root: routers and laptops in netw
 test: cargo ## every test (docs/testing.md); installs what is missing
 	tests/run
 
-soak: cargo ## the same with all seeds and ten minutes of each fuzz target
+soak: cargo ## the same with 500 seeds for each simulation and ten minutes for each fuzz target
 	tests/run --soak
 
 bench: cargo ## nanoseconds per frame through a whole node

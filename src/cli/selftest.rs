@@ -29,6 +29,9 @@ const FRAMES: usize = 200;
 /// A step that takes longer has failed. Emulated routers on a busy machine are slow; a lost peer takes 8 s.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// For one frame, until the batches are blamed for its loss.
+const SHORT_PATIENCE: Duration = Duration::from_secs(5);
+
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub fn run(_: &Selftest) -> Result<(), Failure> {
@@ -51,8 +54,8 @@ fn story() -> Result<(), String> {
     tell(began, "handshake", "mutual, carrier on at both");
 
     let began = now();
-    let bytes = exchange(&mut desk, &mut a, &mut b)?;
-    tell(began, "frames", format_args!("{FRAMES} each way, {bytes} bytes, none changed"));
+    let crossed = exchange(&mut desk, &mut a, &mut b)?;
+    tell(began, "frames", crossed);
 
     let began = now();
     desk.run(&mut [&mut a], "a silent peer was not noticed", |sites| sites.iter().all(|site| !site.carrier))?;
@@ -86,25 +89,44 @@ fn sites() -> Result<(Site, Site), String> {
     Ok((a, site("b", 2, 0, &peer)?))
 }
 
-/// Frames of all sizes, one at a time in each direction. Returns how many bytes crossed.
-fn exchange(desk: &mut Desk, a: &mut Site, b: &mut Site) -> Result<usize, String> {
-    let mut bytes = 0;
+/// Frames of all sizes, one pair at a time. Says how many bytes crossed, and whether the kernel took batches.
+fn exchange(desk: &mut Desk, a: &mut Site, b: &mut Site) -> Result<String, String> {
+    let (mut bytes, mut sends) = (0, "");
     for nth in 0..FRAMES {
-        let (from_a, from_b) = (frame(nth, b'b', b'a'), frame(nth, b'a', b'b'));
-        let time = now();
-        a.send(time, &from_a);
-        b.send(time, &from_b);
-        let lost = format!("frame {nth} of {} bytes was lost", from_a.len());
-        desk.run(&mut [a, b], &lost, |sites| sites.iter().all(|site| !site.frames.is_empty()))?;
-        for (site, sent) in [(&mut *a, &from_b), (&mut *b, &from_a)] {
-            let came: Vec<_> = site.frames.drain(..).collect();
-            if came != [sent.as_slice()] {
-                return Err(format!("frame {nth} of {} bytes was changed", sent.len()));
+        bytes += match cross(desk, a, b, nth, SHORT_PATIENCE) {
+            // qemu-user garbles segmentation offload where the byte order differs, and the kernel sends other packets.
+            Err(_) if sends.is_empty() => {
+                sends = ", but not in batches: segmentation offload fails here";
+                [&mut *a, &mut *b].into_iter().for_each(Site::send_singly);
+                cross(desk, a, b, nth, PATIENCE)?
             }
-        }
-        bytes += from_a.len() + from_b.len();
+            crossed => crossed?,
+        };
     }
-    Ok(bytes)
+    Ok(format!("{FRAMES} each way, {bytes} bytes, none changed{sends}"))
+}
+
+/// One frame in each direction; their bytes.
+fn cross(
+    desk: &mut Desk,
+    a: &mut Site,
+    b: &mut Site,
+    nth: usize,
+    patience: Duration,
+) -> Result<usize, String> {
+    let (from_a, from_b) = (frame(nth, b'b', b'a'), frame(nth, b'a', b'b'));
+    let (time, length) = (now(), from_a.len());
+    a.send(time, &from_a);
+    b.send(time, &from_b);
+    let lost = format!("frame {nth} of {length} bytes was lost");
+    desk.run_for(patience, &mut [a, b], &lost, |sites| sites.iter().all(|site| !site.frames.is_empty()))?;
+    for (site, sent) in [(a, &from_b), (b, &from_a)] {
+        let came: Vec<_> = site.frames.drain(..).collect();
+        if came != [sent.as_slice()] {
+            return Err(format!("frame {nth} of {length} bytes was changed"));
+        }
+    }
+    Ok(2 * length)
 }
 
 /// Ethernet of 60 to 1514 bytes. The first of each side goes to all, so that the other learns its address.
