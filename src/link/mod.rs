@@ -201,6 +201,12 @@ impl Links {
         self.table.find(slot)
     }
 
+    /// Largest overlay datagram that every link which is up carries in one piece; `None`: no link is up.
+    pub fn smallest_datagram(&self) -> Option<usize> {
+        let active = self.iter().filter_map(|link| self.table.find(link.active?));
+        active.map(Connection::max_datagram).filter(|max| *max > 0).min()
+    }
+
     pub fn connections_used(&self) -> usize {
         self.table.len()
     }

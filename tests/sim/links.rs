@@ -222,10 +222,10 @@ fn what_is_sent_the_moment_a_link_is_up_arrives() {
         world.start(1, node(config(ca.credentials("leaf", 2), vec![peer(None, &[World::ip(0)])], seed)));
         let mut sent = [0, 0];
         for _ in 0..200 {
-            for site in 0..2 {
+            for (site, sent) in sent.iter_mut().enumerate() {
                 if world.links_up(site) == 1 {
                     world.send(site, &broadcast(site as u8 + 1, 1400));
-                    sent[site] += 1;
+                    *sent += 1;
                 }
             }
             world.run_for(ms(1));
