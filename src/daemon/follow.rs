@@ -1,6 +1,8 @@
 //! `option mtu 'auto'`: the MTU of the TAP follows the paths, so that no frame has to be split.
 //! Not in a bridge, which would take the MTU over for all its ports. Read first: docs/mtu.md.
 
+use std::time::{Duration, Instant};
+
 use crate::limits;
 use crate::node::Node;
 use crate::sys::Error;
@@ -12,34 +14,53 @@ const ETHERNET: usize = 14;
 /// What a bridge and its hosts take for granted.
 pub const USUAL: u16 = 1500;
 
-/// Remembers what the device was last given.
+/// The search for the path MTU, and netifd's hand on a new device, are over after this long.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Waits until what the paths carry has settled, then gives it to the device.
 pub struct Follower {
-    /// What the paths carried when it was last looked at: only a change is worth a look at the device.
-    seen: u16,
+    wanted: u16,
+    due: Option<Instant>,
     warned: bool,
 }
 
 impl Follower {
     pub fn new() -> Self {
-        Self { seen: USUAL, warned: false }
+        Self { wanted: USUAL, due: None, warned: false }
     }
 
-    /// Sets the MTU of the device if the paths carry more or less than before.
-    pub fn follow(&mut self, node: &Node, tap: &Tap) -> Result<(), Error> {
-        let Some(wanted) = node.links().smallest_datagram().map(mtu_for) else { return Ok(()) };
-        if wanted == self.seen {
-            return Ok(());
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Looks at what the paths carry now; call after every turn.
+    pub fn follow(&mut self, now: Instant, node: &Node, tap: &Tap) -> Result<(), Error> {
+        if let Some(wanted) = node.links().smallest_datagram().map(mtu_for)
+            && wanted != self.wanted
+        {
+            self.wanted = wanted;
+            self.due = Some(now + SETTLED);
         }
-        self.seen = wanted;
+        if self.due.is_some_and(|due| due <= now) {
+            self.due = None;
+            return self.apply(tap);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, tap: &Tap) -> Result<(), Error> {
+        let mut wanted = self.wanted;
         if let Some(bridge) = tap.bridge() {
             if !self.warned {
                 log::warn!("mtu auto: {} is in bridge {bridge}: its MTU stays {USUAL}", tap.name());
                 self.warned = true;
             }
-            return Ok(());
+            wanted = USUAL;
         }
-        tap.set_mtu(wanted)?;
-        log::info!("mtu auto: {} now has {wanted}", tap.name());
+        if tap.mtu()? != wanted {
+            tap.set_mtu(wanted)?;
+            log::info!("mtu auto: {} now has {wanted}", tap.name());
+        }
         Ok(())
     }
 }

@@ -102,13 +102,13 @@ impl Loop<'_> {
             self.receive(time, &mut state);
             self.read_tap(time, &mut state)?;
             self.node.settle(time);
-            self.follow_mtu(&mut state)?;
+            self.follow_mtu(time, &mut state)?;
         }
     }
 
-    fn follow_mtu(&self, state: &mut State) -> Result<(), Failure> {
+    fn follow_mtu(&self, time: Instant, state: &mut State) -> Result<(), Failure> {
         let (Some(follower), Some(tap)) = (&mut state.follower, &self.tap) else { return Ok(()) };
-        follower.follow(&self.node, tap).map_err(Failure::runtime)
+        follower.follow(time, &self.node, tap).map_err(Failure::runtime)
     }
 
     fn greet(&mut self) {
@@ -185,7 +185,8 @@ impl Loop<'_> {
 
     fn wait(&mut self, state: &mut State) -> std::io::Result<()> {
         if !state.more {
-            state.timer.set(self.node.next_timeout())?;
+            let follower = state.follower.as_ref().and_then(Follower::next_timeout);
+            state.timer.set([self.node.next_timeout(), follower].into_iter().flatten().min())?;
         }
         let blocked = state.blocked.map(|transmit| transmit.socket);
         let waiter = &mut state.waiter;

@@ -13,5 +13,6 @@ mod frames;
 mod idle;
 mod lab;
 mod membership;
+mod mtu;
 mod stop;
 mod underlay;
