@@ -28,8 +28,8 @@ pub const RESPONSES: usize = 16;
 /// Largest Ethernet frame that the switch carries, bytes: header, one 802.1Q tag and an MTU up to [`MTU_MAX`].
 pub const FRAME_MAX: usize = 2048;
 pub const MTU_MAX: u16 = 2000;
-/// Smallest MTU of the TAP: what IPv4 asks of a link (RFC 791).
-pub const MTU_MIN: u16 = 68;
+/// Smallest MTU of the TAP: what every IPv4 host takes (RFC 791).
+pub const MTU_MIN: u16 = 576;
 
 /// Free bytes in front of a frame that came from the TAP: room for overlay headers.
 pub const HEADROOM: usize = 16;

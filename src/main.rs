@@ -21,7 +21,7 @@ enum Command {
     Demo(cli::demo::Demo),
     Install(cli::install::Install),
     Run(cli::run::Run),
-    SelfTest(cli::selftest::SelfTest),
+    Selftest(cli::selftest::Selftest),
     Status(cli::status::Status),
     UciShow(cli::uci_show::UciShow),
 }
@@ -51,7 +51,7 @@ fn run() -> Result<(), Failure> {
             Command::Demo(args) => cli::demo::run(&args),
             Command::Install(args) => cli::install::run(&args),
             Command::Run(args) => cli::run::run(args),
-            Command::SelfTest(args) => cli::selftest::run(&args),
+            Command::Selftest(args) => cli::selftest::run(&args),
             Command::Status(args) => cli::status::run(&args),
             Command::UciShow(args) => cli::uci_show::run(&args),
         },

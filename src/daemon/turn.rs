@@ -8,10 +8,11 @@ use std::time::Instant;
 use bytes::{BufMut, BytesMut};
 
 use super::control::{Control, Message};
+use super::follow::Follower;
 use super::sockets::{Received, Sockets};
 use super::{Options, now, reload, report, unix_s};
 use crate::cli::Failure;
-use crate::config::Network;
+use crate::config::{Mtu, Network};
 use crate::limits;
 use crate::link::Transmit;
 use crate::node::{Node, Output};
@@ -52,6 +53,8 @@ struct State {
     blocked: Option<Transmit>,
     /// A source gave a full batch: there may be more, so there is no wait.
     more: bool,
+    /// With `mtu auto`.
+    follower: Option<Follower>,
 }
 
 /// Places in the list of what is waited for.
@@ -71,6 +74,7 @@ impl Loop<'_> {
             packets: Vec::new(),
             blocked: None,
             more: false,
+            follower: (self.network.mtu == Mtu::Auto).then(Follower::new),
         };
         self.greet();
         self.control.turn();
@@ -98,7 +102,13 @@ impl Loop<'_> {
             self.receive(time, &mut state);
             self.read_tap(time, &mut state)?;
             self.node.settle(time);
+            self.follow_mtu(&mut state)?;
         }
+    }
+
+    fn follow_mtu(&self, state: &mut State) -> Result<(), Failure> {
+        let (Some(follower), Some(tap)) = (&mut state.follower, &self.tap) else { return Ok(()) };
+        follower.follow(&self.node, tap).map_err(Failure::runtime)
     }
 
     fn greet(&mut self) {
@@ -205,7 +215,7 @@ impl Loop<'_> {
     }
 
     fn receive(&mut self, time: Instant, state: &mut State) {
-        for place in 0..self.sockets.len() {
+        for place in 0..self.sockets.count() {
             if !state.waiter.is_ready(FIRST_SOCKET + place) {
                 continue;
             }
@@ -220,7 +230,7 @@ impl Loop<'_> {
 
     fn read_tap(&mut self, time: Instant, state: &mut State) -> Result<(), Failure> {
         let Some(tap) = &self.tap else { return Ok(()) };
-        if !state.waiter.is_ready(FIRST_SOCKET + self.sockets.len()) || state.blocked.is_some() {
+        if !state.waiter.is_ready(FIRST_SOCKET + self.sockets.count()) || state.blocked.is_some() {
             return Ok(());
         }
         for _ in 0..FRAMES {

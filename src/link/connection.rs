@@ -79,8 +79,6 @@ pub struct Connection {
     loss: LossMeter,
 }
 
-/// What the largest datagram leaves free in a packet: the library reserves 9 bytes for type and length.
-const RESERVED: usize = 9;
 /// What type and length of a DATAGRAM frame really take.
 const FRAME_HEADER: usize = 3;
 
@@ -151,9 +149,11 @@ impl Connection {
         if full { Err(DropReason::LinkFull) } else { Ok(()) }
     }
 
-    /// Largest datagram that still fits into the packet that the queue is filling now; 0: none.
+    /// Largest datagram that still fits into the packet that the queue is filling now; 0: none. The packet is taken
+    /// to end where one with a single largest datagram ends: packets of one batch have one size, and the few bytes
+    /// that are free behind it take an ACK.
     pub fn room(&self) -> usize {
-        (self.max_datagram + RESERVED).saturating_sub(self.filled + FRAME_HEADER).min(self.max_datagram)
+        self.max_datagram.saturating_sub(self.filled)
     }
 
     fn fill(&mut self, datagram: usize) {

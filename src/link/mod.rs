@@ -201,6 +201,12 @@ impl Links {
         self.table.find(slot)
     }
 
+    /// Largest overlay datagram that every link which is up carries in one piece; `None`: no link is up.
+    pub fn smallest_datagram(&self) -> Option<usize> {
+        let active = self.iter().filter_map(|link| self.table.find(link.active?));
+        active.map(Connection::max_datagram).filter(|max| *max > 0).min()
+    }
+
     pub fn connections_used(&self) -> usize {
         self.table.len()
     }
@@ -248,11 +254,14 @@ impl Links {
         }
     }
 
-    /// Moves what a connection received on to the frames.
+    /// Moves what a connection received on to the frames. What came before HELLO waits, in bounds, in QUIC: the
+    /// peer is up a moment before us, and a datagram travels in front of the stream in the same packet.
     fn receive(&mut self, now: Instant, slot: Slot) {
-        let Some(connection) = self.table.find_mut(slot) else { return };
+        let Some(connection) = self.table.find_mut(slot).filter(|connection| connection.is_up()) else {
+            return;
+        };
         while let Some(datagram) = connection.quinn.datagrams().recv() {
-            let Some(link) = connection.link.filter(|_| connection.is_up()) else { continue };
+            let Some(link) = connection.link else { continue };
             if let Some(Some(link)) = self.links.get_mut(usize::from(link.0)) {
                 link.rx_bytes += datagram.len() as u64;
             }
@@ -489,6 +498,7 @@ impl Links {
         if first {
             self.announce_up(now, link, &facts);
         }
+        self.receive(now, slot);
         self.poll_dialers(now);
     }
 

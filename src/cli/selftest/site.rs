@@ -106,9 +106,15 @@ impl Site {
         self.node.handle_frame(now, buffer);
     }
 
+    /// From now on each packet is a system call, and what has come so far is forgotten.
+    pub fn send_singly(&mut self) {
+        self.sockets.iter().for_each(|socket| self.node.set_segments(socket.id, 1));
+        self.frames.clear();
+    }
+
     /// One turn of the loop without its sleep: reads all that came in, sends all that is to go out.
     pub fn turn(&mut self, now: Instant) {
-        for place in 0..self.sockets.len() {
+        for place in 0..self.sockets.count() {
             while self.sockets.receive(place, now, &mut self.node) == Received::Batch {}
         }
         if self.node.next_timeout().is_some_and(|due| due <= now) {
