@@ -12,6 +12,7 @@ mod demo;
 mod frames;
 mod idle;
 mod lab;
+mod machine;
 mod membership;
 mod mtu;
 mod stop;

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use crate::capture::Capture;
 use crate::lab::{self, Lab, Underlay};
+use crate::machine;
 
 #[test]
 fn full_frames_cross_an_underlay_of_1492_bytes_without_ip_fragments() {
-    if !lab::have(&["tcpdump"]) {
+    if !machine::have(&["tcpdump"]) {
         return;
     }
     for underlay in [Underlay::V4, Underlay::V6] {
@@ -37,7 +38,7 @@ fn full_frames_cross_an_underlay_of_1492_bytes_without_ip_fragments() {
 
 #[test]
 fn the_underlay_carries_valid_quic_and_each_frame_costs_what_docs_mtu_says() {
-    if !lab::have(&["tcpdump", "tshark"]) {
+    if !machine::have(&["tcpdump", "tshark"]) {
         return;
     }
     for underlay in [Underlay::V4, Underlay::V6] {
