@@ -88,10 +88,10 @@ fn what_the_demo_cannot_do_it_says_in_one_line() {
     let Some(lab) = turn() else { return };
     let mut cases = vec![("quicap demo --nodes 1", 2, "2 to 8"), ("quicap demo --nodes x", 2, "nodes")];
     cases.push(("env PATH=/nonexistent DEMO", 1, "iproute2"));
-    if machine::have(&["setpriv"]) {
+    if machine::exists("setpriv") {
         cases.push(("setpriv --reuid 65534 --clear-groups DEMO", 1, "root"));
     }
-    if machine::have(&["unshare"]) {
+    if machine::exists("unshare") {
         cases.push(("unshare -m sh -c 'mount -t tmpfs none /dev/net && exec DEMO'", 1, "/dev/net/tun"));
     }
     // A copy that every user may run, wherever the build is.
