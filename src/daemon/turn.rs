@@ -95,13 +95,14 @@ impl Loop<'_> {
             if state.waiter.is_ready(CONTROL) {
                 self.control.turn();
             }
-            if self.node.next_timeout().is_some_and(|due| due <= time) {
-                self.node.handle_timeout(time);
-            }
             state.more = false;
             self.receive(time, &mut state);
             self.read_tap(time, &mut state)?;
             self.node.settle(time);
+            // After what has arrived is known: an ACK that waited in the socket may make a timeout needless.
+            if self.node.next_timeout().is_some_and(|due| due <= time) {
+                self.node.handle_timeout(time);
+            }
             self.follow_mtu(time, &mut state)?;
         }
     }
