@@ -28,7 +28,7 @@ sed 's/#.*//' "$from/targets" | while read -r target zig cpu _; do
 #!/bin/sh
 case " \$* " in *' -? '*) exit 1 ;; esac
 export PATH="$dir/bin:\$PATH"
-exec cargo-zigbuild zig cc -- -fno-sanitize=all -fno-asynchronous-unwind-tables -fno-unwind-tables -target $zig$cpu "\$@"
+exec cargo-zigbuild zig cc -- -fno-sanitize=all -target $zig$cpu "\$@" -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pic
 END
     chmod +x "$dir/cc/$target.new"
     mv "$dir/cc/$target.new" "$dir/cc/$target"
