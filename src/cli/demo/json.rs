@@ -1,6 +1,6 @@
 //! Reads JSON and looks values up in it by path: as much as the demo and tests ask of `quicap status --json`.
 //!
-//! Does not write JSON, and keeps numbers as `f64`. Read first: RFC 8259.
+//! Does not write JSON, and leaves numbers as they are written until somebody asks. Read first: RFC 8259.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -12,7 +12,8 @@ const DEPTH: usize = 64;
 pub enum Json {
     Null,
     Bool(bool),
-    Number(f64),
+    /// As it is written: reading fractions takes tables of 10 kB, which the demo can do without.
+    Number(String),
     Text(String),
     List(Vec<Json>),
     /// In the order of the text; of a repeated name the first counts.
@@ -43,7 +44,7 @@ impl Json {
     }
 
     pub fn number(&self) -> Option<f64> {
-        if let Self::Number(number) = self { Some(*number) } else { None }
+        if let Self::Number(number) = self { number.parse().ok() } else { None }
     }
 
     fn child(&self, step: &str) -> Option<&Self> {
@@ -140,7 +141,7 @@ impl Reader<'_> {
             "null" => Some(Json::Null),
             "true" => Some(Json::Bool(true)),
             "false" => Some(Json::Bool(false)),
-            _ => word.parse().ok().filter(|number: &f64| number.is_finite()).map(Json::Number),
+            _ => is_number(&word).then_some(Json::Number(word)),
         }
     }
 
@@ -152,6 +153,15 @@ impl Reader<'_> {
     fn skip_space(&mut self) {
         while self.chars.next_if(|c| " \t\r\n".contains(*c)).is_some() {}
     }
+}
+
+/// RFC 8259, 6, but for leading zeros, which are harmless.
+fn is_number(word: &str) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let (mantissa, exponent) = word.split_once(['e', 'E']).unwrap_or((word, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    is_digits(whole.strip_prefix('-').unwrap_or(whole)) && is_digits(fraction) && is_digits(exponent)
 }
 
 #[cfg(test)]
@@ -181,8 +191,10 @@ mod tests {
         for end in 0..cut.len() {
             assert_eq!(Json::parse(&cut[..end]), None, "{}", &cut[..end]);
         }
-        for text in ["{}{}", "[1,]", "{\"a\"}", "nan", "inf", "\"a\nb\"", "tru", "[1 2]", "{1:2}", "\"\\x\""]
-        {
+        for text in [
+            "{}{}", "[1,]", "{\"a\"}", "nan", "inf", "-", "1.", ".5", "1e", "--1", "\"a\nb\"", "tru",
+            "[1 2]", "{1:2}", "\"\\x\"",
+        ] {
             assert_eq!(Json::parse(text), None, "{text}");
         }
         assert_eq!(Json::parse(&"[".repeat(100_000)), None);
