@@ -345,9 +345,9 @@ impl Links {
         let result = if datagram.len() <= max {
             connection.send(now, datagram.clone())
         } else {
-            let mut pieces =
-                self.splitter.split(datagram, max, connection.room()).ok_or(DropReason::TooBig)?;
-            pieces.try_for_each(|piece| connection.send(now, piece))
+            let pieces = self.splitter.split(datagram, max, connection.room()).ok_or(DropReason::TooBig)?;
+            // All of them, even if an older one had to make room: without one the others are worth nothing.
+            pieces.map(|piece| connection.send(now, piece)).fold(Ok(()), Result::and)
         };
         self.table.touch(slot);
         result
