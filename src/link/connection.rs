@@ -278,7 +278,7 @@ impl Connection {
             Stage::Up => Some(self.liveness.next_timeout()),
             Stage::Closed => None,
         };
-        let control = self.control.resume_at;
+        let control = self.control.resume_at.filter(|_| self.stage != Stage::Closed);
         [own, self.quinn.poll_timeout(), control].into_iter().flatten().min()
     }
 
