@@ -131,7 +131,8 @@ pub struct Links {
     transports: Transports,
     table: Table,
     links: Vec<Option<Link>>,
-    generation: u32,
+    /// Links made so far.
+    made: u32,
     splitter: Splitter,
     rejoiner: Rejoiner,
     events: VecDeque<Event>,
@@ -161,7 +162,7 @@ impl Links {
             server,
             table: Table::new(),
             links: (0..limits::LINKS).map(|_| None).collect(),
-            generation: 0,
+            made: 0,
             splitter: Splitter::default(),
             rejoiner: Rejoiner::new(now),
             events: VecDeque::new(),
@@ -321,7 +322,7 @@ impl Links {
     /// The answer to an [`Event::Resolve`].
     pub fn handle_resolved(&mut self, now: Instant, query: &Query, answer: &Result<Vec<IpAddr>, String>) {
         if let Some(Some(link)) = self.links.get_mut(usize::from(query.link.0))
-            && query.generation == self.generation
+            && query.generation == link.generation
         {
             let addresses = answer.as_deref().unwrap_or_default();
             if let Err(reason) = answer
@@ -649,7 +650,6 @@ impl Links {
             && !used
         {
             *place = None;
-            self.generation = self.generation.wrapping_add(1);
         }
     }
 
@@ -720,7 +720,7 @@ impl Links {
                 let id = link.id;
                 match action {
                     dial::Action::Resolve { race, endpoint, host, port } => {
-                        let generation = self.generation;
+                        let generation = link.generation;
                         let query = Query { host, port, link: id, generation, race, endpoint };
                         self.events.push_back(Event::Resolve(query));
                     }
@@ -789,7 +789,8 @@ impl Links {
         let place = self.links.iter().position(Option::is_none)?;
         let id = LinkId(place as u8);
         let seed = u64::from_le_bytes(*self.config.seed.first_chunk()?);
-        *self.links.get_mut(place)? = Some(Link::new(id, config, now, seed));
+        self.made = self.made.wrapping_add(1);
+        *self.links.get_mut(place)? = Some(Link::new(id, self.made, config, now, seed));
         Some(id)
     }
 
