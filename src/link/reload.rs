@@ -84,6 +84,7 @@ impl Links {
             self.table.iter().filter(|(_, own)| own.link == Some(id)).map(|(slot, _)| slot).collect();
         let Some(link) = self.links.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
         link.config = None;
+        link.dialer.set_endpoints(now, Vec::new(), false);
         let line = format!("peer {}: removed", link.title());
         self.note(line);
         for slot in slots {
