@@ -186,6 +186,14 @@ impl Connection {
         self.liveness.acked(now, acks, self.quinn.rtt());
     }
 
+    /// Asks for an ACK now: the network may have changed.
+    pub fn probe(&mut self, now: Instant) {
+        if self.is_up() {
+            self.quinn.ping();
+            self.liveness.sent(now);
+        }
+    }
+
     pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) {
         if self.stage != Stage::Closed {
             self.stage = Stage::Closed;
