@@ -69,6 +69,7 @@ pub struct Connection {
     pub link: Option<LinkId>,
     /// Where we dialed, or who dialed; the current address is [`Connection::remote`].
     pub dialed: SocketAddr,
+    pub began: Instant,
     liveness: Liveness,
     control: ControlStream,
     /// A stage that must be over by then.
@@ -92,6 +93,7 @@ impl Connection {
     ) -> Self {
         Self {
             dialed: quinn.remote_address(),
+            began: now,
             liveness: Liveness::new(now, limits::INITIAL_RTT),
             quinn,
             handle,

@@ -287,8 +287,8 @@ impl Links {
     }
 
     fn handle_incoming(&mut self, now: Instant, socket: SocketId, incoming: Incoming) {
-        let half_open = self.table.half_open();
-        if half_open >= limits::HALF_OPEN || self.table.is_full() {
+        let half_open = self.table.half_open().count();
+        if self.table.is_full() || (half_open >= limits::HALF_OPEN && !self.end_stale_handshake(now)) {
             return self.listener.ignore(incoming);
         }
         self.scratch.clear();
@@ -309,6 +309,16 @@ impl Links {
                 }
             }
         }
+    }
+
+    /// Makes room for a handshake by ending the oldest one. False: none is old enough.
+    fn end_stale_handshake(&mut self, now: Instant) -> bool {
+        let oldest = self.table.half_open().min_by_key(|(_, connection)| connection.began);
+        let stale =
+            oldest.filter(|(_, own)| now.saturating_duration_since(own.began) >= limits::HALF_OPEN_STALE);
+        let Some(slot) = stale.map(|(slot, _)| slot) else { return false };
+        self.retire(now, slot, CloseCode::Busy, "the handshake took too long, and others wait");
+        true
     }
 
     fn respond(&mut self, socket: SocketId, transmit: &quinn_proto::Transmit) {
