@@ -632,6 +632,9 @@ impl Links {
         } else if was_up {
             self.rechoose(now, id);
         } else if !link.is_up() && !replaced {
+            if link.config.is_none() {
+                self.events.push_back(Event::Refusal(reason.clone()));
+            }
             link.reason = reason;
         }
         self.remove_if_unused(id);
