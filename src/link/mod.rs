@@ -409,12 +409,27 @@ impl Links {
         let judged = self.config.credentials.trust.judge(&chain, clock.unix_s(), clock.is_trusted());
         let (code, reason) = match judged {
             Err(refusal) => (CloseCode::Certificate, refusal.to_string()),
+            Ok(member) if self.is_beaten(slot, &member) => {
+                self.retire(now, slot, CloseCode::Replaced, "another address answered first");
+                return self.handle_lost(now, slot, String::new(), Some(CloseCode::Replaced as u64));
+            }
             Ok(member) => match self.admit(now, slot, &member) {
                 Ok(link) => return self.greet(now, slot, link, member),
                 Err(refused) => refused,
             },
         };
         self.give_up(now, slot, code, &reason);
+    }
+
+    /// Whether another address of the same node has answered before. Only one of them says HELLO: the peer takes the
+    /// newest that does, and over a long path both ends would close what the other has chosen.
+    fn is_beaten(&self, slot: Slot, member: &Member) -> bool {
+        let Some(own) = self.table.find(slot).filter(|own| own.role == Role::Client) else { return false };
+        self.table.iter().any(|(_, other)| {
+            let same =
+                other.link == own.link || other.member.as_ref().is_some_and(|it| it.is_same_node(member));
+            same && other.role == Role::Client && other.stage == connection::Stage::Greeting
+        })
     }
 
     /// The link for a member that has connected, or why there is none.
