@@ -443,11 +443,8 @@ impl Links {
             };
             return Err((CloseCode::Duplicate, reason));
         }
-        let other = self.iter().find(|link| link.is_up() && link.is_of(member) && link.name() != member.name);
-        if let Some(other) = other {
-            let reason =
-                format!("node id {} belongs to {}, and {} has it too", member.id, other.name(), member.name);
-            return Err((CloseCode::Duplicate, reason));
+        if let Some(conflict) = self.conflict(slot, member) {
+            return Err(conflict);
         }
         if let Some(link) = self.table.find(slot).and_then(|connection| connection.link) {
             return Ok(link);
@@ -457,6 +454,36 @@ impl Links {
         known
             .or_else(|| self.add_link(now, None))
             .ok_or_else(|| (CloseCode::Busy, format!("all {} links are taken", limits::LINKS)))
+    }
+
+    /// Why a member cannot be linked by this connection: another node has its id or its link, or it is linked by
+    /// another peer section. So a node has one link at a time, and a link one node.
+    fn conflict(&self, slot: Slot, member: &Member) -> Option<(CloseCode, String)> {
+        let link = self.table.find(slot)?.link;
+        let is_configured = |link: &Link| link.config.is_some();
+        let reason = self.iter().filter(|other| other.is_up()).find_map(|other| {
+            let theirs = other.member.as_ref()?;
+            let own = link == Some(other.id);
+            if theirs.id == member.id && theirs.name != member.name {
+                Some(format!(
+                    "node id {} belongs to {}, and {} has it too",
+                    member.id, theirs.name, member.name
+                ))
+            } else if own && theirs.id != member.id {
+                Some(format!("this is {}, and the peer is {} already", member.name, theirs.name))
+            } else if !own && theirs.id == member.id && is_configured(other) {
+                let mine = self.iter().find(|mine| Some(mine.id) == link);
+                mine.is_some_and(is_configured).then(|| {
+                    format!(
+                        "{} is linked by another peer section already: remove one of the two",
+                        member.name
+                    )
+                })
+            } else {
+                None
+            }
+        });
+        reason.map(|reason| (CloseCode::Duplicate, reason))
     }
 
     fn greet(&mut self, now: Instant, slot: Slot, link: LinkId, member: Member) {
@@ -487,9 +514,10 @@ impl Links {
         if connection.is_up() {
             return self.give_up(now, slot, CloseCode::Protocol, "a second HELLO");
         }
-        match check_hello(hello, member, &self.config.network) {
-            Ok(()) => self.bring_up(now, slot, link),
-            Err((code, reason)) => self.give_up(now, slot, code, &reason),
+        let refused = check_hello(hello, member, &self.config.network).err();
+        match refused.or_else(|| self.conflict(slot, member)) {
+            None => self.bring_up(now, slot, link),
+            Some((code, reason)) => self.give_up(now, slot, code, &reason),
         }
     }
 

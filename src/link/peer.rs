@@ -136,7 +136,7 @@ impl Link {
     }
 
     pub fn is_of(&self, member: &Member) -> bool {
-        self.member.as_ref().is_some_and(|own| own.id == member.id)
+        self.member.as_ref().is_some_and(|own| own.is_same_node(member))
     }
 
     /// Whether a member that dialed us belongs to this peer of the configuration.
