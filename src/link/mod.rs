@@ -449,9 +449,17 @@ impl Links {
         if let Some(link) = self.table.find(slot).and_then(|connection| connection.link) {
             return Ok(link);
         }
-        let known =
-            self.iter().find(|link| link.expects(&member.name) || link.is_of(member)).map(|link| link.id);
+        let greeting = |own: &&Connection| {
+            let same = own.member.as_ref().is_some_and(|other| other.is_same_node(member));
+            same && own.stage == connection::Stage::Greeting
+        };
+        if self.connections().filter(greeting).count() > limits::CANDIDATES {
+            return Err((CloseCode::Busy, format!("too many connections of {} say nothing", member.name)));
+        }
+        let fits = |link: &&Link| link.expects(&member.name) || link.is_of(member);
+        let known = self.iter().filter(fits).min_by_key(|link| !link.is_up()).map(|link| link.id);
         known
+            .or_else(|| self.connections().find(greeting).and_then(|own| own.link))
             .or_else(|| self.add_link(now, None))
             .ok_or_else(|| (CloseCode::Busy, format!("all {} links are taken", limits::LINKS)))
     }
