@@ -596,9 +596,10 @@ impl Links {
             connection.link = Some(keep);
         }
         if configured(self, gone) {
-            // Two peers of the configuration are one node: both stay, each with its own connection.
+            // Two peer sections are one node: the other one stays and waits.
             return link;
         }
+        self.table.move_link(gone, keep);
         let moved: Vec<(Slot, Role)> = self
             .links
             .get_mut(usize::from(gone.0))
@@ -608,9 +609,6 @@ impl Links {
         self.rejoiner.forget(gone);
         self.events.push_back(Event::Down { link: gone });
         for (old, role) in moved {
-            if let Some(connection) = self.table.find_mut(old) {
-                connection.link = Some(keep);
-            }
             let taken = self.links.get_mut(usize::from(keep.0)).and_then(Option::as_mut);
             match taken {
                 Some(own) if own.with_role(role).is_none() => {

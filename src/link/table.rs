@@ -8,6 +8,7 @@ use quinn_proto::ConnectionHandle;
 use super::connection::{Connection, Overdue, Role, Stage};
 use super::peer::Slot;
 use crate::limits;
+use crate::types::LinkId;
 
 /// One bit for each slot.
 type Set = u128;
