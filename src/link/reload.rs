@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::connection::Role;
+use super::connection::{Role, Stage};
 use super::peer::{self, Link, Slot};
 use super::{Config, Credentials, Links, Purpose, server_crypto};
 use crate::limits;
@@ -53,7 +53,7 @@ impl Links {
         let refused: Vec<(Slot, String)> = self
             .table
             .iter()
-            .filter(|(_, connection)| connection.member.is_some())
+            .filter(|(_, own)| own.member.is_some() && own.stage != Stage::Closed)
             .filter_map(|(slot, connection)| {
                 let chain = connection.peer_chain().unwrap_or_default();
                 let clock = &self.config.clock;
