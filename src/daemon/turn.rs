@@ -196,7 +196,8 @@ impl Loop<'_> {
         waiter.add(self.signals.as_fd(), Interest::Read);
         waiter.add(self.control.as_fd(), Interest::Read);
         for socket in self.sockets.iter() {
-            let interest = if blocked == Some(socket.id) { Interest::Write } else { Interest::Read };
+            // ACKs are read from a blocked socket as well: on a slow uplink it is blocked for long.
+            let interest = if blocked == Some(socket.id) { Interest::Both } else { Interest::Read };
             waiter.add(socket.as_fd(), interest);
         }
         if let Some(tap) = &self.tap {
