@@ -3,7 +3,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
 
@@ -28,6 +28,8 @@ const FRAMES: usize = 64;
 const BATCHES: usize = 4;
 /// Frames from the TAP are read into pieces of one buffer of this size, which comes back when they were sent.
 const ARENA: usize = 64 * 1024;
+/// How long the end may wait for room in the sockets.
+const GOODBYE: Duration = Duration::from_millis(200);
 
 pub struct Loop<'a> {
     pub options: &'a Options,
@@ -64,11 +66,10 @@ const CONTROL: usize = 2;
 const FIRST_SOCKET: usize = 3;
 
 impl Loop<'_> {
-    /// Ends by SIGTERM or SIGINT, or when the TAP is gone.
+    /// Ends by SIGTERM or SIGINT, or when the TAP is gone; the peers are told in either case.
     pub fn run(mut self) -> Result<(), Failure> {
-        let failed = |error: std::io::Error| Failure::runtime(format!("event loop: {error}"));
         let mut state = State {
-            timer: Timer::new().map_err(failed)?,
+            timer: Timer::new().map_err(broken)?,
             waiter: Waiter::default(),
             arena: BytesMut::new(),
             packets: Vec::new(),
@@ -78,32 +79,38 @@ impl Loop<'_> {
         };
         self.greet();
         self.control.turn();
+        let end = self.turn(&mut state);
+        self.stop(&mut state);
+        end
+    }
+
+    /// Turns until it is time to end.
+    fn turn(&mut self, state: &mut State) -> Result<(), Failure> {
         loop {
             let time = now();
             self.clock.set(unix_s());
-            self.flush(time, &mut state)?;
+            self.flush(time, state)?;
             self.serve(time);
-            self.wait(&mut state).map_err(failed)?;
+            self.wait(state).map_err(broken)?;
             let time = now();
             if state.waiter.is_ready(TIMER) {
                 state.timer.clear();
             }
             if state.waiter.is_ready(SIGNALS) && self.handle_signals(time) {
-                self.stop(&mut state);
                 return Ok(());
             }
             if state.waiter.is_ready(CONTROL) {
                 self.control.turn();
             }
             state.more = false;
-            self.receive(time, &mut state);
-            self.read_tap(time, &mut state)?;
+            self.receive(time, state);
+            self.read_tap(time, state)?;
             self.node.settle(time);
             // After what has arrived is known: an ACK that waited in the socket may make a timeout needless.
             if self.node.next_timeout().is_some_and(|due| due <= time) {
                 self.node.handle_timeout(time);
             }
-            self.follow_mtu(time, &mut state)?;
+            self.follow_mtu(time, state)?;
         }
     }
 
@@ -253,13 +260,34 @@ impl Loop<'_> {
         Ok(())
     }
 
+    /// Says goodbye, and waits a moment for sockets that have no room for it.
     fn stop(&mut self, state: &mut State) {
         let time = now();
         self.node.note(time, "stopping".to_owned());
         self.node.stop(time);
         self.transmit(time, state);
+        while state.blocked.is_some() && now() < time + GOODBYE {
+            if self.wait_to_send(state, time + GOODBYE).is_err() {
+                break;
+            }
+            self.transmit(now(), state);
+        }
         if let Err(failure) = self.set_carrier(false) {
             log::debug!("{}", failure.message);
         }
     }
+
+    fn wait_to_send(&self, state: &mut State, until: Instant) -> std::io::Result<()> {
+        state.timer.set(Some(until))?;
+        state.waiter.clear();
+        state.waiter.add(state.timer.as_fd(), Interest::Read);
+        let blocked = state.blocked.map(|transmit| transmit.socket);
+        let sockets = self.sockets.iter().filter(|socket| Some(socket.id) == blocked);
+        sockets.for_each(|socket| state.waiter.add(socket.as_fd(), Interest::Write));
+        state.waiter.wait(true)
+    }
+}
+
+fn broken(error: std::io::Error) -> Failure {
+    Failure::runtime(format!("event loop: {error}"))
 }
