@@ -823,6 +823,7 @@ impl Links {
                 }
             }
         }
+        self.splitter.reclaim();
         None
     }
 
