@@ -11,8 +11,12 @@ pub const LINKS: usize = 32;
 /// room for handshakes and races. Full: new Initials are refused. About 22 KiB each, measured.
 pub const CONNECTIONS: usize = 96;
 
-/// Incoming connections that have not shown a certificate yet. Full: further Initials are ignored.
+/// Incoming connections that have not shown a certificate yet. Full: the oldest gives way after
+/// [`HALF_OPEN_STALE`]; until then further Initials are ignored.
 pub const HALF_OPEN: usize = 16;
+/// An incoming handshake older than this gives way when [`HALF_OPEN`] are under way: who does not finish keeps nobody
+/// out.
+pub const HALF_OPEN_STALE: Duration = Duration::from_secs(1);
 
 /// Incoming handshakes above which an address must first prove itself by a Retry (RFC 9000, 8.1.2).
 pub const HALF_OPEN_BEFORE_RETRY: usize = 4;

@@ -69,6 +69,7 @@ pub struct Connection {
     pub link: Option<LinkId>,
     /// Where we dialed, or who dialed; the current address is [`Connection::remote`].
     pub dialed: SocketAddr,
+    pub began: Instant,
     liveness: Liveness,
     control: ControlStream,
     /// A stage that must be over by then.
@@ -92,6 +93,7 @@ impl Connection {
     ) -> Self {
         Self {
             dialed: quinn.remote_address(),
+            began: now,
             liveness: Liveness::new(now, limits::INITIAL_RTT),
             quinn,
             handle,
@@ -186,6 +188,14 @@ impl Connection {
         self.liveness.acked(now, acks, self.quinn.rtt());
     }
 
+    /// Asks for an ACK now: the network may have changed.
+    pub fn probe(&mut self, now: Instant) {
+        if self.is_up() {
+            self.quinn.ping();
+            self.liveness.sent(now);
+        }
+    }
+
     pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) {
         if self.stage != Stage::Closed {
             self.stage = Stage::Closed;
@@ -278,7 +288,7 @@ impl Connection {
             Stage::Up => Some(self.liveness.next_timeout()),
             Stage::Closed => None,
         };
-        let control = self.control.resume_at;
+        let control = self.control.resume_at.filter(|_| self.stage != Stage::Closed);
         [own, self.quinn.poll_timeout(), control].into_iter().flatten().min()
     }
 

@@ -131,7 +131,8 @@ pub struct Links {
     transports: Transports,
     table: Table,
     links: Vec<Option<Link>>,
-    generation: u32,
+    /// Links made so far.
+    made: u32,
     splitter: Splitter,
     rejoiner: Rejoiner,
     events: VecDeque<Event>,
@@ -161,7 +162,7 @@ impl Links {
             server,
             table: Table::new(),
             links: (0..limits::LINKS).map(|_| None).collect(),
-            generation: 0,
+            made: 0,
             splitter: Splitter::default(),
             rejoiner: Rejoiner::new(now),
             events: VecDeque::new(),
@@ -286,8 +287,8 @@ impl Links {
     }
 
     fn handle_incoming(&mut self, now: Instant, socket: SocketId, incoming: Incoming) {
-        let half_open = self.table.half_open();
-        if half_open >= limits::HALF_OPEN || self.table.is_full() {
+        let half_open = self.table.half_open().count();
+        if self.table.is_full() || (half_open >= limits::HALF_OPEN && !self.end_stale_handshake(now)) {
             return self.listener.ignore(incoming);
         }
         self.scratch.clear();
@@ -310,6 +311,16 @@ impl Links {
         }
     }
 
+    /// Makes room for a handshake by ending the oldest one. False: none is old enough.
+    fn end_stale_handshake(&mut self, now: Instant) -> bool {
+        let oldest = self.table.half_open().min_by_key(|(_, connection)| connection.began);
+        let stale =
+            oldest.filter(|(_, own)| now.saturating_duration_since(own.began) >= limits::HALF_OPEN_STALE);
+        let Some(slot) = stale.map(|(slot, _)| slot) else { return false };
+        self.retire(now, slot, CloseCode::Busy, "the handshake took too long, and others wait");
+        true
+    }
+
     fn respond(&mut self, socket: SocketId, transmit: &quinn_proto::Transmit) {
         if self.responses.len() < limits::RESPONSES
             && let Some(bytes) = self.scratch.get(..transmit.size)
@@ -321,7 +332,7 @@ impl Links {
     /// The answer to an [`Event::Resolve`].
     pub fn handle_resolved(&mut self, now: Instant, query: &Query, answer: &Result<Vec<IpAddr>, String>) {
         if let Some(Some(link)) = self.links.get_mut(usize::from(query.link.0))
-            && query.generation == self.generation
+            && query.generation == link.generation
         {
             let addresses = answer.as_deref().unwrap_or_default();
             if let Err(reason) = answer
@@ -345,9 +356,9 @@ impl Links {
         let result = if datagram.len() <= max {
             connection.send(now, datagram.clone())
         } else {
-            let mut pieces =
-                self.splitter.split(datagram, max, connection.room()).ok_or(DropReason::TooBig)?;
-            pieces.try_for_each(|piece| connection.send(now, piece))
+            let pieces = self.splitter.split(datagram, max, connection.room()).ok_or(DropReason::TooBig)?;
+            // All of them, even if an older one had to make room: without one the others are worth nothing.
+            pieces.map(|piece| connection.send(now, piece)).fold(Ok(()), Result::and)
         };
         self.table.touch(slot);
         result
@@ -621,6 +632,9 @@ impl Links {
         } else if was_up {
             self.rechoose(now, id);
         } else if !link.is_up() && !replaced {
+            if link.config.is_none() {
+                self.events.push_back(Event::Refusal(reason.clone()));
+            }
             link.reason = reason;
         }
         self.remove_if_unused(id);
@@ -649,7 +663,6 @@ impl Links {
             && !used
         {
             *place = None;
-            self.generation = self.generation.wrapping_add(1);
         }
     }
 
@@ -720,7 +733,7 @@ impl Links {
                 let id = link.id;
                 match action {
                     dial::Action::Resolve { race, endpoint, host, port } => {
-                        let generation = self.generation;
+                        let generation = link.generation;
                         let query = Query { host, port, link: id, generation, race, endpoint };
                         self.events.push_back(Event::Resolve(query));
                     }
@@ -789,7 +802,8 @@ impl Links {
         let place = self.links.iter().position(Option::is_none)?;
         let id = LinkId(place as u8);
         let seed = u64::from_le_bytes(*self.config.seed.first_chunk()?);
-        *self.links.get_mut(place)? = Some(Link::new(id, config, now, seed));
+        self.made = self.made.wrapping_add(1);
+        *self.links.get_mut(place)? = Some(Link::new(id, self.made, config, now, seed));
         Some(id)
     }
 
