@@ -27,7 +27,7 @@ use crate::types::DropReason;
 const FRAMES: usize = 64;
 const BATCHES: usize = 4;
 /// Frames from the TAP are read into pieces of one buffer of this size, which comes back when they were sent.
-const ARENA: usize = 64 * 1024;
+const ARENA: usize = FRAMES * (limits::HEADROOM + limits::FRAME_MAX);
 /// How long the end may wait for room in the sockets.
 const GOODBYE: Duration = Duration::from_millis(200);
 
@@ -103,7 +103,7 @@ impl Loop<'_> {
                 self.control.turn();
             }
             state.more = false;
-            self.receive(time, state);
+            self.receive(time, state)?;
             self.read_tap(time, state)?;
             self.node.settle(time);
             // After what has arrived is known: an ACK that waited in the socket may make a timeout needless.
@@ -136,18 +136,23 @@ impl Loop<'_> {
     /// Sends and writes everything that the node has ready.
     fn flush(&mut self, time: Instant, state: &mut State) -> Result<(), Failure> {
         self.transmit(time, state);
+        self.write_tap()?;
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Carrier(on) => self.set_carrier(on)?,
+                Output::Resolve(query) => self.control.resolve(query),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_tap(&mut self) -> Result<(), Failure> {
         while let Some(frame) = self.node.poll_frame() {
             let Some(tap) = &self.tap else { continue };
             match tap.send(&frame).map_err(|error| Failure::runtime(error.to_string()))? {
                 Written::Taken => {}
                 Written::DeviceDown => self.node.handle_tap_refusal(&frame, DropReason::TapDown),
                 Written::Refused => self.node.handle_tap_refusal(&frame, DropReason::TapFull),
-            }
-        }
-        while let Some(output) = self.node.poll_output() {
-            match output {
-                Output::Carrier(on) => self.set_carrier(on)?,
-                Output::Resolve(query) => self.control.resolve(query),
             }
         }
         Ok(())
@@ -224,7 +229,8 @@ impl Loop<'_> {
         false
     }
 
-    fn receive(&mut self, time: Instant, state: &mut State) {
+    /// The frames of a batch are written before the next is read: then its buffers are free to be used again.
+    fn receive(&mut self, time: Instant, state: &mut State) -> Result<(), Failure> {
         for place in 0..self.sockets.count() {
             if !state.waiter.is_ready(FIRST_SOCKET + place) {
                 continue;
@@ -234,8 +240,10 @@ impl Loop<'_> {
                     Received::Nothing => break,
                     Received::Batch => state.more |= batch == BATCHES,
                 }
+                self.write_tap()?;
             }
         }
+        Ok(())
     }
 
     fn read_tap(&mut self, time: Instant, state: &mut State) -> Result<(), Failure> {
@@ -243,6 +251,9 @@ impl Loop<'_> {
         if !state.waiter.is_ready(FIRST_SOCKET + self.sockets.count()) || state.blocked.is_some() {
             return Ok(());
         }
+        // The frames of the last turn are sent: all of the arena is free again. If some still wait, it is used up
+        // to its end, so that not much more memory is held than frames.
+        let _ = state.arena.try_reclaim(ARENA);
         for _ in 0..FRAMES {
             if state.arena.capacity() < limits::HEADROOM + limits::FRAME_MAX {
                 state.arena.reserve(ARENA);

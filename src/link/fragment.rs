@@ -10,7 +10,7 @@ use crate::types::LinkId;
 use crate::wire::overlay::{FRAG_HEADER, Frag};
 
 /// Where pieces are built: one allocation that comes back when the pieces were sent.
-const ARENA: usize = 64 * 1024;
+const ARENA: usize = 128 * 1024;
 
 /// Numbers and cuts datagrams, for all links.
 #[derive(Default)]
@@ -20,6 +20,11 @@ pub struct Splitter {
 }
 
 impl Splitter {
+    /// If all pieces so far were sent, their memory is used again.
+    pub fn reclaim(&mut self) {
+        let _ = self.arena.try_reclaim(ARENA);
+    }
+
     /// Pieces of `datagram`, each at most `max` bytes with its header; `None` when more than [`limits::PIECES`] would
     /// be needed. The first has at most `first` bytes, if that costs no further piece: so it fills up the QUIC
     /// packet that is being filled, and a stream of full frames takes hardly more packets than it has bytes for.

@@ -886,6 +886,7 @@ impl Links {
                 }
             }
         }
+        self.splitter.reclaim();
         None
     }
 
