@@ -136,6 +136,9 @@ pub struct Profile {
     pub socket_receive: usize,
     /// Receive buffers of 64 KiB each.
     pub receive_batch: usize,
+    /// Frames that wait in the TAP to be read. Full: the kernel drops the newest. A short queue costs one fast TCP
+    /// stream losses, a long one costs delay where the tunnel is the bottleneck (measured).
+    pub tap_queue: u16,
 }
 
 /// Machines with at most [`ROUTER_MEMORY`].
@@ -146,6 +149,7 @@ pub const ROUTER: Profile = Profile {
     socket_send: 256 << 10,
     socket_receive: 1 << 20,
     receive_batch: 1,
+    tap_queue: 100,
 };
 
 /// Larger ones.
@@ -156,6 +160,7 @@ pub const SERVER: Profile = Profile {
     socket_send: 4 << 20,
     socket_receive: 8 << 20,
     receive_batch: 2,
+    tap_queue: 500,
 };
 
 /// Total memory up to which a machine is treated as a small router, KiB.

@@ -56,7 +56,7 @@ fn ip(words: &str) {
 }
 
 fn open(mtu: Option<u16>) -> Tap {
-    Tap::open(TAP, mtu).unwrap()
+    Tap::open(TAP, mtu, 100).unwrap()
 }
 
 /// What the kernel shows under `/sys/class/net/DEVICE/`.
@@ -239,7 +239,7 @@ fn names_that_are_taken_are_refused_with_the_reason() {
         let _tap = open(None);
         for (name, reason) in [(TAP, "in use by another process"), ("d0", "not a TAP"), ("tun0", "not a TAP")]
         {
-            let error = Tap::open(name, None).err().unwrap().to_string();
+            let error = Tap::open(name, None, 100).err().unwrap().to_string();
             assert!(error.contains(reason) && error.contains(&format!("'{name}'")), "{error}");
         }
         assert!(Interface::query("tun0").unwrap().is_some());
@@ -250,7 +250,7 @@ fn names_that_are_taken_are_refused_with_the_reason() {
 fn a_process_without_rights_is_told_which() {
     let wrapper = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"];
     isolated("a_process_without_rights_is_told_which", "", &wrapper, || {
-        let error = Tap::open(TAP, None).err().unwrap();
+        let error = Tap::open(TAP, None, 100).err().unwrap();
         assert!(matches!(error, Error::NotPermitted { .. }), "{error}");
         assert!(error.to_string().contains("CAP_NET_ADMIN"));
     });
@@ -260,7 +260,7 @@ fn a_process_without_rights_is_told_which() {
 fn a_kernel_without_the_driver_is_told_what_to_install() {
     let before = "mount -t tmpfs none /dev/net";
     isolated("a_kernel_without_the_driver_is_told_what_to_install", before, &[], || {
-        let error = Tap::open(TAP, None).err().unwrap();
+        let error = Tap::open(TAP, None, 100).err().unwrap();
         assert!(matches!(error, Error::NoDriver), "{error}");
         assert!(error.to_string().contains("kmod-tun"));
     });

@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let _lock = lock(&path)?;
     let control = Control::open(&path)?;
     let profile = profile();
-    let tap = open_tap(&network)?;
+    let tap = open_tap(&network, profile)?;
     let sockets = Sockets::open(&network, profile).map_err(Failure::runtime)?;
     let node = make_node(&network, material, &sockets, clock.clone(), profile)?;
     let (config_loaded, config_error) = (now(), String::new());
@@ -145,13 +145,15 @@ fn profile() -> &'static Profile {
     }
 }
 
-fn open_tap(network: &Network) -> Result<Option<Tap>, Failure> {
+fn open_tap(network: &Network, profile: &Profile) -> Result<Option<Tap>, Failure> {
     let Some(name) = &network.tap else { return Ok(None) };
     let mtu = match network.mtu {
         Mtu::Fixed(mtu) => mtu,
         Mtu::Auto => follow::USUAL,
     };
-    Tap::open(name, Some(mtu)).map(Some).map_err(|error| Failure::runtime(error.to_string()))
+    Tap::open(name, Some(mtu), profile.tap_queue)
+        .map(Some)
+        .map_err(|error| Failure::runtime(error.to_string()))
 }
 
 fn make_node(

@@ -20,10 +20,6 @@ use crate::types::MacAddr;
 
 const DRIVER: &CStr = c"/dev/net/tun";
 
-/// Frames that wait in the device for us to read them. Full: the kernel drops the newest. A tenth of the kernel's
-/// default: a longer queue only adds delay when the tunnel is the bottleneck.
-const QUEUE_LENGTH: libc::c_int = 100;
-
 /// What became of a frame given to the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Written {
@@ -43,8 +39,9 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Opens the TAP of that name, made if it does not exist: no carrier, persistent, MTU as it is when `None`.
-    pub fn open(name: &str, mtu: Option<u16>) -> Result<Self, Error> {
+    /// Opens the TAP of that name, made if it does not exist: no carrier, persistent, MTU as it is when `None`. At
+    /// most `queue` frames wait in the device to be read; when it is full, the kernel drops the newest.
+    pub fn open(name: &str, mtu: Option<u16>, queue: u16) -> Result<Self, Error> {
         check_name(name)?;
         let fd = open_driver()?;
         attach(&fd, name)?;
@@ -56,7 +53,8 @@ impl Tap {
             check(libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD as _, 0))
                 .map_err(|source| Error::system(doing("switch offloads off"), source))?;
         }
-        set_queue_length(name).map_err(|source| Error::system(doing("set its queue length"), source))?;
+        set_queue_length(name, queue)
+            .map_err(|source| Error::system(doing("set its queue length"), source))?;
         let device = adopt(&fd, name).map_err(|source| Error::system(doing("open it"), source))?;
         let tap = Self { name: name.to_owned(), device: RefCell::new(device), fd };
         // Kernels before 6.3 do not know IFF_NO_CARRIER.
@@ -195,10 +193,10 @@ fn adopt(fd: &OwnedFd, name: &str) -> io::Result<tun::Device> {
     Ok(tun::create(&configuration)?)
 }
 
-fn set_queue_length(name: &str) -> io::Result<()> {
+fn set_queue_length(name: &str, queue: u16) -> io::Result<()> {
     let mut request = request(name);
     // `ifr_qlen` is the same int of the union, without a name of its own in libc.
-    request.ifr_ifru.ifru_mtu = QUEUE_LENGTH;
+    request.ifr_ifru.ifru_mtu = queue.into();
     // SAFETY: the descriptor is new and ours alone; the kernel reads one `ifreq`, which lives through the call.
     unsafe {
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
