@@ -18,8 +18,11 @@ test: cargo ## every test (docs/testing.md); installs what is missing
 soak: cargo ## the same with 500 seeds for each simulation and ten minutes for each fuzz target
 	tests/run --soak
 
-bench: cargo ## nanoseconds per frame through a whole node
+bench: cargo ## nanoseconds per frame through a whole node; as root: beside OpenVPN (docs/performance.md)
 	cargo bench --locked
+	cargo build --release --locked
+	@if command -v python3 >/dev/null; then python3 benches/side_by_side.py; \
+		else echo "skipped: side by side: no program python3"; fi
 
 lint: cargo ## what the tests demand of form
 	cargo fmt --all --check

@@ -25,7 +25,7 @@ main() {
     cross/toolchain.sh "$tools"
     install_std_sources
     # One run for all: build scripts and macros are shared, and two links keep two cores busy.
-    cargo build --config cross/config.toml --profile router --locked --bin quicap "${targets[@]/#/--target=}"
+    cargo build --config cross/config.toml --profile router --locked --no-default-features --bin quicap "${targets[@]/#/--target=}"
     for target in "${targets[@]}"; do
         strip_into "dist/bin/$target" "$CARGO_TARGET_DIR/$target/router/quicap"
     done

@@ -11,8 +11,12 @@ pub const LINKS: usize = 32;
 /// room for handshakes and races. Full: new Initials are refused. About 22 KiB each, measured.
 pub const CONNECTIONS: usize = 96;
 
-/// Incoming connections that have not shown a certificate yet. Full: further Initials are ignored.
+/// Incoming connections that have not shown a certificate yet. Full: the oldest gives way after
+/// [`HALF_OPEN_STALE`]; until then further Initials are ignored.
 pub const HALF_OPEN: usize = 16;
+/// An incoming handshake older than this gives way when [`HALF_OPEN`] are under way: who does not finish keeps nobody
+/// out.
+pub const HALF_OPEN_STALE: Duration = Duration::from_secs(1);
 
 /// Incoming handshakes above which an address must first prove itself by a Retry (RFC 9000, 8.1.2).
 pub const HALF_OPEN_BEFORE_RETRY: usize = 4;
@@ -28,8 +32,8 @@ pub const RESPONSES: usize = 16;
 /// Largest Ethernet frame that the switch carries, bytes: header, one 802.1Q tag and an MTU up to [`MTU_MAX`].
 pub const FRAME_MAX: usize = 2048;
 pub const MTU_MAX: u16 = 2000;
-/// Smallest MTU of the TAP: what IPv4 asks of a link (RFC 791).
-pub const MTU_MIN: u16 = 68;
+/// Smallest MTU of the TAP: what every IPv4 host takes (RFC 791).
+pub const MTU_MIN: u16 = 576;
 
 /// Free bytes in front of a frame that came from the TAP: room for overlay headers.
 pub const HEADROOM: usize = 16;

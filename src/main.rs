@@ -18,6 +18,7 @@ enum Command {
     Ca(cli::ca::Ca),
     Check(cli::check::Check),
     Csr(cli::csr::Csr),
+    #[cfg(feature = "demo")]
     Demo(cli::demo::Demo),
     Install(cli::install::Install),
     Run(cli::run::Run),
@@ -48,6 +49,7 @@ fn run() -> Result<(), Failure> {
             Command::Ca(args) => cli::ca::run(&args),
             Command::Check(args) => cli::check::run(&args),
             Command::Csr(args) => cli::csr::run(&args),
+            #[cfg(feature = "demo")]
             Command::Demo(args) => cli::demo::run(&args),
             Command::Install(args) => cli::install::run(&args),
             Command::Run(args) => cli::run::run(args),

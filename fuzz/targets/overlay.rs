@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         let (datagram, tail) = tail.split_at(usize::from(length).min(tail.len()));
         rest = tail;
         feed(&mut rejoiner, now, LinkId(link % 40), datagram);
-        check_round_trip(&mut splitter, &mut rejoiner, now, datagram, wait);
+        check_round_trip(&mut splitter, &mut rejoiner, now, datagram, [wait, link]);
         if link == 0xFF {
             rejoiner.forget(LinkId(wait % 40));
         }
@@ -38,11 +38,12 @@ fn feed(rejoiner: &mut Rejoiner, now: Instant, link: LinkId, datagram: &[u8]) ->
 }
 
 /// A link of its own, on which nothing else disturbs.
-fn check_round_trip(splitter: &mut Splitter, rejoiner: &mut Rejoiner, now: Instant, datagram: &[u8], room: u8) {
+fn check_round_trip(splitter: &mut Splitter, rejoiner: &mut Rejoiner, now: Instant, datagram: &[u8], rooms: [u8; 2]) {
     let datagram = Bytes::copy_from_slice(datagram);
-    let Some(pieces) = splitter.split(&datagram, usize::from(room)) else { return };
+    let [room, first] = rooms.map(usize::from);
+    let Some(pieces) = splitter.split(&datagram, room, first) else { return };
     let pieces: Vec<Bytes> = pieces.collect();
-    assert!(pieces.len() <= limits::PIECES && pieces.iter().all(|piece| piece.len() <= usize::from(room)));
+    assert!(pieces.len() <= limits::PIECES && pieces.iter().all(|piece| piece.len() <= room));
     let mut last = None;
     for piece in &pieces {
         assert!(last.is_none(), "whole before its last piece");

@@ -12,7 +12,7 @@ use crate::config::{self, Network, Reading};
 use crate::daemon::material::{self, Class, Material};
 use crate::pki::date::Day;
 
-/// Reads the configuration, certificates and keys, and says what is wrong; starts nothing.
+/// read the configuration, certificates and keys, and say what is wrong; start nothing
 #[derive(FromArgs, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "check")]
 pub struct Check {

@@ -6,6 +6,7 @@ use std::fmt;
 pub mod ca;
 pub mod check;
 pub mod csr;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod files;
 pub mod install;

@@ -18,7 +18,7 @@ use crate::sys::timer::Timer;
 use crate::sys::wait::{Bell, Interest, Waiter};
 use crate::types::NodeId;
 
-/// tests this build on this machine: certificates, timer, handshake, frames and loss of a peer, over loopback
+/// test this build on this machine: certificates, timer, handshake, frames and loss of a peer, over loopback
 #[derive(FromArgs)]
 #[argh(subcommand, name = "selftest")]
 pub struct Selftest {}

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Longest answer that is taken, bytes: thousands of MAC addresses fit.
 const ANSWER_MAX: u64 = 16 << 20;
 
-/// Shows what the daemon knows now.
+/// show what the daemon knows now
 #[derive(FromArgs, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "status")]
 pub struct Status {

@@ -8,7 +8,7 @@ use crate::cli::Failure;
 use crate::config::uci;
 use crate::daemon::material::read_config;
 
-/// Prints FILE as OpenWrt's `uci show` would, as package quicap.
+/// print FILE as OpenWrt's `uci show` would, as package quicap
 #[derive(FromArgs, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "uci-show")]
 pub struct UciShow {

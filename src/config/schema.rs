@@ -57,7 +57,7 @@ pub struct Network {
 pub enum Mtu {
     /// The device follows the path MTU.
     Auto,
-    /// 576 to 2000 bytes.
+    /// [`MTU_MIN`](crate::limits::MTU_MIN) to [`MTU_MAX`](crate::limits::MTU_MAX) bytes.
     Fixed(u16),
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use log::LevelFilter;
 
+use crate::limits::{MTU_MAX, MTU_MIN};
 use crate::link::peer::{Endpoint, Host};
 use crate::mesh::switch::UnknownUnicast;
 use crate::node::carrier::Mode;
@@ -14,10 +15,6 @@ use super::schema::Mtu;
 
 /// The port of an endpoint that names none.
 pub const DEFAULT_PORT: u16 = 443;
-/// Below the smallest IPv4 datagram that every host takes (RFC 791), no LAN works.
-pub const MIN_MTU: u16 = 576;
-/// With Ethernet header and VLAN tag this still fits the 2048-byte buffers in which frames are rejoined.
-pub const MAX_MTU: u16 = 2000;
 /// Longest carrier delay: beyond an hour it is a typing error.
 pub const MAX_DELAY_S: u16 = 3600;
 /// IFNAMSIZ of the kernel, without the NUL.
@@ -40,9 +37,9 @@ pub fn listen_port(text: &str) -> Parsed<u16> {
 }
 
 pub fn mtu(text: &str) -> Parsed<Mtu> {
-    let fixed = decimal(text).filter(|mtu| (MIN_MTU..=MAX_MTU).contains(mtu)).map(Mtu::Fixed);
+    let fixed = decimal(text).filter(|mtu| (MTU_MIN..=MTU_MAX).contains(mtu)).map(Mtu::Fixed);
     let mtu = if text == "auto" { Some(Mtu::Auto) } else { fixed };
-    mtu.ok_or_else(|| format!("is not an MTU (expected {MIN_MTU} to {MAX_MTU}, or auto)"))
+    mtu.ok_or_else(|| format!("is not an MTU (expected {MTU_MIN} to {MTU_MAX}, or auto)"))
 }
 
 pub fn delay_s(text: &str) -> Parsed<u16> {

@@ -2,6 +2,7 @@
 //! Decides nothing about frames or peers: that is the node. Read first: docs/architecture.md, "The loop".
 
 mod control;
+mod follow;
 pub mod material;
 mod reload;
 mod report;
@@ -148,13 +149,10 @@ fn open_tap(network: &Network) -> Result<Option<Tap>, Failure> {
     let Some(name) = &network.tap else { return Ok(None) };
     let mtu = match network.mtu {
         Mtu::Fixed(mtu) => mtu,
-        Mtu::Auto => AUTO_MTU,
+        Mtu::Auto => follow::USUAL,
     };
     Tap::open(name, Some(mtu)).map(Some).map_err(|error| Failure::runtime(error.to_string()))
 }
-
-/// With `mtu auto` the device begins with this.
-const AUTO_MTU: u16 = 1500;
 
 fn make_node(
     network: &Network,

@@ -100,7 +100,7 @@ impl Sockets {
         self.sockets.iter()
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.sockets.len()
     }
 

@@ -3,15 +3,16 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
 
 use super::control::{Control, Message};
+use super::follow::Follower;
 use super::sockets::{Received, Sockets};
 use super::{Options, now, reload, report, unix_s};
 use crate::cli::Failure;
-use crate::config::Network;
+use crate::config::{Mtu, Network};
 use crate::limits;
 use crate::link::Transmit;
 use crate::node::{Node, Output};
@@ -26,7 +27,9 @@ use crate::types::DropReason;
 const FRAMES: usize = 64;
 const BATCHES: usize = 4;
 /// Frames from the TAP are read into pieces of one buffer of this size, which comes back when they were sent.
-const ARENA: usize = 64 * 1024;
+const ARENA: usize = FRAMES * (limits::HEADROOM + limits::FRAME_MAX);
+/// How long the end may wait for room in the sockets.
+const GOODBYE: Duration = Duration::from_millis(200);
 
 pub struct Loop<'a> {
     pub options: &'a Options,
@@ -52,6 +55,8 @@ struct State {
     blocked: Option<Transmit>,
     /// A source gave a full batch: there may be more, so there is no wait.
     more: bool,
+    /// With `mtu auto`.
+    follower: Option<Follower>,
 }
 
 /// Places in the list of what is waited for.
@@ -61,44 +66,57 @@ const CONTROL: usize = 2;
 const FIRST_SOCKET: usize = 3;
 
 impl Loop<'_> {
-    /// Ends by SIGTERM or SIGINT, or when the TAP is gone.
+    /// Ends by SIGTERM or SIGINT, or when the TAP is gone; the peers are told in either case.
     pub fn run(mut self) -> Result<(), Failure> {
-        let failed = |error: std::io::Error| Failure::runtime(format!("event loop: {error}"));
         let mut state = State {
-            timer: Timer::new().map_err(failed)?,
+            timer: Timer::new().map_err(broken)?,
             waiter: Waiter::default(),
             arena: BytesMut::new(),
             packets: Vec::new(),
             blocked: None,
             more: false,
+            follower: (self.network.mtu == Mtu::Auto).then(Follower::new),
         };
         self.greet();
         self.control.turn();
+        let end = self.turn(&mut state);
+        self.stop(&mut state);
+        end
+    }
+
+    /// Turns until it is time to end.
+    fn turn(&mut self, state: &mut State) -> Result<(), Failure> {
         loop {
             let time = now();
             self.clock.set(unix_s());
-            self.flush(time, &mut state)?;
+            self.flush(time, state)?;
             self.serve(time);
-            self.wait(&mut state).map_err(failed)?;
+            self.wait(state).map_err(broken)?;
             let time = now();
             if state.waiter.is_ready(TIMER) {
                 state.timer.clear();
             }
             if state.waiter.is_ready(SIGNALS) && self.handle_signals(time) {
-                self.stop(&mut state);
                 return Ok(());
             }
             if state.waiter.is_ready(CONTROL) {
                 self.control.turn();
             }
+            state.more = false;
+            self.receive(time, state)?;
+            self.read_tap(time, state)?;
+            self.node.settle(time);
+            // After what has arrived is known: an ACK that waited in the socket may make a timeout needless.
             if self.node.next_timeout().is_some_and(|due| due <= time) {
                 self.node.handle_timeout(time);
             }
-            state.more = false;
-            self.receive(time, &mut state);
-            self.read_tap(time, &mut state)?;
-            self.node.settle(time);
+            self.follow_mtu(time, state)?;
         }
+    }
+
+    fn follow_mtu(&self, time: Instant, state: &mut State) -> Result<(), Failure> {
+        let (Some(follower), Some(tap)) = (&mut state.follower, &self.tap) else { return Ok(()) };
+        follower.follow(time, &self.node, tap).map_err(Failure::runtime)
     }
 
     fn greet(&mut self) {
@@ -118,18 +136,23 @@ impl Loop<'_> {
     /// Sends and writes everything that the node has ready.
     fn flush(&mut self, time: Instant, state: &mut State) -> Result<(), Failure> {
         self.transmit(time, state);
+        self.write_tap()?;
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Carrier(on) => self.set_carrier(on)?,
+                Output::Resolve(query) => self.control.resolve(query),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_tap(&mut self) -> Result<(), Failure> {
         while let Some(frame) = self.node.poll_frame() {
             let Some(tap) = &self.tap else { continue };
             match tap.send(&frame).map_err(|error| Failure::runtime(error.to_string()))? {
                 Written::Taken => {}
                 Written::DeviceDown => self.node.handle_tap_refusal(&frame, DropReason::TapDown),
                 Written::Refused => self.node.handle_tap_refusal(&frame, DropReason::TapFull),
-            }
-        }
-        while let Some(output) = self.node.poll_output() {
-            match output {
-                Output::Carrier(on) => self.set_carrier(on)?,
-                Output::Resolve(query) => self.control.resolve(query),
             }
         }
         Ok(())
@@ -175,7 +198,8 @@ impl Loop<'_> {
 
     fn wait(&mut self, state: &mut State) -> std::io::Result<()> {
         if !state.more {
-            state.timer.set(self.node.next_timeout())?;
+            let follower = state.follower.as_ref().and_then(Follower::next_timeout);
+            state.timer.set([self.node.next_timeout(), follower].into_iter().flatten().min())?;
         }
         let blocked = state.blocked.map(|transmit| transmit.socket);
         let waiter = &mut state.waiter;
@@ -184,7 +208,8 @@ impl Loop<'_> {
         waiter.add(self.signals.as_fd(), Interest::Read);
         waiter.add(self.control.as_fd(), Interest::Read);
         for socket in self.sockets.iter() {
-            let interest = if blocked == Some(socket.id) { Interest::Write } else { Interest::Read };
+            // ACKs are read from a blocked socket as well: on a slow uplink it is blocked for long.
+            let interest = if blocked == Some(socket.id) { Interest::Both } else { Interest::Read };
             waiter.add(socket.as_fd(), interest);
         }
         if let Some(tap) = &self.tap {
@@ -204,8 +229,9 @@ impl Loop<'_> {
         false
     }
 
-    fn receive(&mut self, time: Instant, state: &mut State) {
-        for place in 0..self.sockets.len() {
+    /// The frames of a batch are written before the next is read: then its buffers are free to be used again.
+    fn receive(&mut self, time: Instant, state: &mut State) -> Result<(), Failure> {
+        for place in 0..self.sockets.count() {
             if !state.waiter.is_ready(FIRST_SOCKET + place) {
                 continue;
             }
@@ -214,15 +240,20 @@ impl Loop<'_> {
                     Received::Nothing => break,
                     Received::Batch => state.more |= batch == BATCHES,
                 }
+                self.write_tap()?;
             }
         }
+        Ok(())
     }
 
     fn read_tap(&mut self, time: Instant, state: &mut State) -> Result<(), Failure> {
         let Some(tap) = &self.tap else { return Ok(()) };
-        if !state.waiter.is_ready(FIRST_SOCKET + self.sockets.len()) || state.blocked.is_some() {
+        if !state.waiter.is_ready(FIRST_SOCKET + self.sockets.count()) || state.blocked.is_some() {
             return Ok(());
         }
+        // The frames of the last turn are sent: all of the arena is free again. If some still wait, it is used up
+        // to its end, so that not much more memory is held than frames.
+        let _ = state.arena.try_reclaim(ARENA);
         for _ in 0..FRAMES {
             if state.arena.capacity() < limits::HEADROOM + limits::FRAME_MAX {
                 state.arena.reserve(ARENA);
@@ -240,13 +271,34 @@ impl Loop<'_> {
         Ok(())
     }
 
+    /// Says goodbye, and waits a moment for sockets that have no room for it.
     fn stop(&mut self, state: &mut State) {
         let time = now();
         self.node.note(time, "stopping".to_owned());
         self.node.stop(time);
         self.transmit(time, state);
+        while state.blocked.is_some() && now() < time + GOODBYE {
+            if self.wait_to_send(state, time + GOODBYE).is_err() {
+                break;
+            }
+            self.transmit(now(), state);
+        }
         if let Err(failure) = self.set_carrier(false) {
             log::debug!("{}", failure.message);
         }
     }
+
+    fn wait_to_send(&self, state: &mut State, until: Instant) -> std::io::Result<()> {
+        state.timer.set(Some(until))?;
+        state.waiter.clear();
+        state.waiter.add(state.timer.as_fd(), Interest::Read);
+        let blocked = state.blocked.map(|transmit| transmit.socket);
+        let sockets = self.sockets.iter().filter(|socket| Some(socket.id) == blocked);
+        sockets.for_each(|socket| state.waiter.add(socket.as_fd(), Interest::Write));
+        state.waiter.wait(true)
+    }
+}
+
+fn broken(error: std::io::Error) -> Failure {
+    Failure::runtime(format!("event loop: {error}"))
 }

@@ -69,13 +69,19 @@ pub struct Connection {
     pub link: Option<LinkId>,
     /// Where we dialed, or who dialed; the current address is [`Connection::remote`].
     pub dialed: SocketAddr,
+    pub began: Instant,
     liveness: Liveness,
     control: ControlStream,
     /// A stage that must be over by then.
     deadline: Instant,
     max_datagram: usize,
+    /// Bytes of DATAGRAM frames in the packet that the queue is filling now.
+    filled: usize,
     loss: LossMeter,
 }
+
+/// What type and length of a DATAGRAM frame really take.
+const FRAME_HEADER: usize = 3;
 
 impl Connection {
     pub fn new(
@@ -87,6 +93,7 @@ impl Connection {
     ) -> Self {
         Self {
             dialed: quinn.remote_address(),
+            began: now,
             liveness: Liveness::new(now, limits::INITIAL_RTT),
             quinn,
             handle,
@@ -98,6 +105,7 @@ impl Connection {
             control: ControlStream::new(now),
             deadline: now + limits::DIAL_TIMEOUT,
             max_datagram: 0,
+            filled: 0,
             loss: LossMeter::default(),
         }
     }
@@ -136,9 +144,28 @@ impl Connection {
     pub fn send(&mut self, now: Instant, datagram: Bytes) -> Result<(), DropReason> {
         let mut datagrams = self.quinn.datagrams();
         let full = datagrams.send_buffer_space() < datagram.len();
+        let length = datagram.len();
         datagrams.send(datagram, true).map_err(|_| DropReason::TooBig)?;
+        self.fill(length);
         self.liveness.sent(now);
         if full { Err(DropReason::LinkFull) } else { Ok(()) }
+    }
+
+    /// Largest datagram that still fits into the packet that the queue is filling now; 0: none. The packet is taken
+    /// to end where one with a single largest datagram ends: packets of one batch have one size, and the few bytes
+    /// that are free behind it take an ACK.
+    pub fn room(&self) -> usize {
+        self.max_datagram.saturating_sub(self.filled)
+    }
+
+    fn fill(&mut self, datagram: usize) {
+        let begun = if datagram <= self.room() { self.filled } else { 0 };
+        self.filled = begun + FRAME_HEADER + datagram;
+    }
+
+    /// The queue was sent as far as it may be: the next datagram begins a packet.
+    pub fn flushed(&mut self) {
+        self.filled = 0;
     }
 
     /// The handshake is over and the peer is who it should be: says HELLO.
@@ -159,6 +186,14 @@ impl Connection {
         self.liveness = Liveness::new(now, self.quinn.rtt());
         let acks = self.quinn.stats().frame_rx.acks;
         self.liveness.acked(now, acks, self.quinn.rtt());
+    }
+
+    /// Asks for an ACK now: the network may have changed.
+    pub fn probe(&mut self, now: Instant) {
+        if self.is_up() {
+            self.quinn.ping();
+            self.liveness.sent(now);
+        }
     }
 
     pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) {
@@ -253,7 +288,7 @@ impl Connection {
             Stage::Up => Some(self.liveness.next_timeout()),
             Stage::Closed => None,
         };
-        let control = self.control.resume_at;
+        let control = self.control.resume_at.filter(|_| self.stage != Stage::Closed);
         [own, self.quinn.poll_timeout(), control].into_iter().flatten().min()
     }
 

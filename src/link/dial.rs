@@ -81,9 +81,11 @@ impl Dialer {
             return;
         }
         let lasted = self.up_since.take().map(|since| now.saturating_duration_since(since));
-        if lasted.is_none_or(|lasted| lasted >= limits::REDIAL_FORGIVEN) {
-            self.failures = 0;
-        }
+        // Who is soon lost again and again (a copy of this node, say) must not be dialed ten times in a second.
+        self.failures = match lasted {
+            Some(lasted) if lasted < limits::REDIAL_FORGIVEN => self.failures.saturating_add(1),
+            _ => 0,
+        };
         self.wait(now);
     }
 

@@ -10,7 +10,7 @@ use crate::types::LinkId;
 use crate::wire::overlay::{FRAG_HEADER, Frag};
 
 /// Where pieces are built: one allocation that comes back when the pieces were sent.
-const ARENA: usize = 64 * 1024;
+const ARENA: usize = 128 * 1024;
 
 /// Numbers and cuts datagrams, for all links.
 #[derive(Default)]
@@ -20,24 +20,38 @@ pub struct Splitter {
 }
 
 impl Splitter {
-    /// Pieces of `datagram`, each at most `max` bytes with its header and nearly equal; `None` when more than
-    /// [`limits::PIECES`] would be needed.
-    pub fn split(&mut self, datagram: &Bytes, max: usize) -> Option<impl Iterator<Item = Bytes> + use<'_>> {
+    /// If all pieces so far were sent, their memory is used again.
+    pub fn reclaim(&mut self) {
+        let _ = self.arena.try_reclaim(ARENA);
+    }
+
+    /// Pieces of `datagram`, each at most `max` bytes with its header; `None` when more than [`limits::PIECES`] would
+    /// be needed. The first has at most `first` bytes, if that costs no further piece: so it fills up the QUIC
+    /// packet that is being filled, and a stream of full frames takes hardly more packets than it has bytes for.
+    pub fn split(
+        &mut self,
+        datagram: &Bytes,
+        max: usize,
+        first: usize,
+    ) -> Option<impl Iterator<Item = Bytes> + use<'_>> {
         let room = max.checked_sub(FRAG_HEADER).filter(|room| *room > 0)?;
         let count = datagram.len().div_ceil(room);
         if count > limits::PIECES || datagram.is_empty() {
             return None;
         }
+        let head = first.saturating_sub(FRAG_HEADER).min(room);
+        let fits = head > 0 && datagram.len().saturating_sub(head).div_ceil(room) < count;
+        let head = if fits { head } else { room };
         let id = self.next_id;
         self.next_id = id.wrapping_add(1);
-        let size = datagram.len().div_ceil(count);
         let datagram = datagram.clone();
         let arena = &mut self.arena;
+        let begin = move |index: usize| if index == 0 { 0 } else { head + (index - 1) * room };
         Some((0..count).map(move |index| {
-            let piece =
-                datagram.get(index * size..datagram.len().min((index + 1) * size)).unwrap_or_default();
+            let end = begin(index + 1).min(datagram.len());
+            let piece = datagram.get(begin(index)..end).unwrap_or_default();
             let frag = Frag { id, index: index as u8, last: index + 1 == count };
-            if arena.capacity() < FRAG_HEADER + size {
+            if arena.capacity() < FRAG_HEADER + piece.len() {
                 arena.reserve(ARENA);
             }
             arena.put_slice(&frag.emit());
@@ -221,7 +235,7 @@ mod tests {
     }
 
     fn split(splitter: &mut Splitter, length: usize, max: usize) -> Option<Vec<Bytes>> {
-        splitter.split(&datagram(length), max).map(Iterator::collect)
+        splitter.split(&datagram(length), max, max).map(Iterator::collect)
     }
 
     fn feed(rejoiner: &mut Rejoiner, now: Instant, link: LinkId, piece: &Bytes) -> Option<Bytes> {
@@ -232,10 +246,26 @@ mod tests {
     }
 
     #[test]
-    fn a_full_frame_becomes_two_nearly_equal_pieces_on_every_usual_path() {
+    fn a_full_frame_becomes_two_pieces_on_every_usual_path() {
         for max in [1440, 1420, 1432, 1412, 1168] {
             let pieces = split(&mut Splitter::default(), 1 + 1514, max).expect("can be split");
-            assert_eq!(pieces.iter().map(Bytes::len).collect::<Vec<_>>(), [762, 761]);
+            assert_eq!(pieces.iter().map(Bytes::len).collect::<Vec<_>>(), [max, 1515 + 8 - max]);
+        }
+    }
+
+    #[test]
+    fn the_first_piece_fills_a_begun_packet_unless_that_costs_a_piece_more() {
+        let cases =
+            [(1440, [1440, 83]), (800, [800, 723]), (83, [83, 1440]), (82, [1440, 83]), (0, [1440, 83])];
+        for (first, lengths) in cases {
+            let mut splitter = Splitter::default();
+            let pieces: Vec<Bytes> =
+                splitter.split(&datagram(1515), 1440, first).expect("can be split").collect();
+            assert_eq!(pieces.iter().map(Bytes::len).collect::<Vec<_>>(), lengths, "{first}");
+            let t = start();
+            let mut rejoiner = Rejoiner::new(t);
+            assert_eq!(feed(&mut rejoiner, t, LINK, &pieces[0]), None);
+            assert_eq!(feed(&mut rejoiner, t, LINK, &pieces[1]), Some(datagram(1515)));
         }
     }
 

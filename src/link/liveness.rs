@@ -90,6 +90,7 @@ impl Liveness {
 
     /// Call until it returns `None`.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Action> {
+        self.forgive_own_pause(now);
         let overdue = self.waiting.map(|since| now.saturating_duration_since(since));
         if overdue.is_some_and(|overdue| overdue >= self.death()) {
             return Some(Action::Dead);
@@ -105,6 +106,16 @@ impl Liveness {
             return Some(Action::Ping);
         }
         None
+    }
+
+    /// Whoever comes this late was not running (a stopped process, a paused machine, a router out of breath): what
+    /// lies in the sockets has not been read, and nothing can be said about the peer. It is asked anew.
+    fn forgive_own_pause(&mut self, now: Instant) {
+        let late = now.saturating_duration_since(self.next_timeout());
+        if self.waiting.is_some() && late >= self.patience() {
+            self.waiting = Some(now);
+            self.next_ping = now;
+        }
     }
 
     /// How long an ACK may be overdue before the connection is suspect.
@@ -197,6 +208,22 @@ mod tests {
         assert_eq!(liveness.handle_timeout(liveness.next_timeout()), Some(Action::Ping));
         assert!(!liveness.acked(t + ms(95), 1, ms(30)));
         assert!(liveness.next_timeout() >= t + ms(4000));
+    }
+
+    #[test]
+    fn a_pause_of_our_own_is_not_held_against_the_peer() {
+        let t = start();
+        let mut liveness = Liveness::new(t, ms(30));
+        liveness.sent(t);
+        let resumed = t + Duration::from_secs(20);
+        assert_eq!(liveness.handle_timeout(resumed), Some(Action::Ping));
+        assert_eq!(liveness.handle_timeout(resumed), None);
+        assert!(!liveness.acked(resumed + ms(30), 1, ms(30)));
+        let mut liveness = Liveness::new(t, ms(30));
+        liveness.sent(t);
+        assert_eq!(liveness.handle_timeout(resumed), Some(Action::Ping));
+        let seen = silence(&mut liveness, resumed, 5000);
+        assert_eq!(seen.last(), Some(&(1000, Action::Dead)), "a peer that is gone is found all the same");
     }
 
     #[test]

@@ -131,7 +131,8 @@ pub struct Links {
     transports: Transports,
     table: Table,
     links: Vec<Option<Link>>,
-    generation: u32,
+    /// Links made so far.
+    made: u32,
     splitter: Splitter,
     rejoiner: Rejoiner,
     events: VecDeque<Event>,
@@ -161,7 +162,7 @@ impl Links {
             server,
             table: Table::new(),
             links: (0..limits::LINKS).map(|_| None).collect(),
-            generation: 0,
+            made: 0,
             splitter: Splitter::default(),
             rejoiner: Rejoiner::new(now),
             events: VecDeque::new(),
@@ -199,6 +200,12 @@ impl Links {
 
     pub fn connection(&self, slot: Slot) -> Option<&Connection> {
         self.table.find(slot)
+    }
+
+    /// Largest overlay datagram that every link which is up carries in one piece; `None`: no link is up.
+    pub fn smallest_datagram(&self) -> Option<usize> {
+        let active = self.iter().filter_map(|link| self.table.find(link.active?));
+        active.map(Connection::max_datagram).filter(|max| *max > 0).min()
     }
 
     pub fn connections_used(&self) -> usize {
@@ -248,11 +255,14 @@ impl Links {
         }
     }
 
-    /// Moves what a connection received on to the frames.
+    /// Moves what a connection received on to the frames. What came before HELLO waits, in bounds, in QUIC: the
+    /// peer is up a moment before us, and a datagram travels in front of the stream in the same packet.
     fn receive(&mut self, now: Instant, slot: Slot) {
-        let Some(connection) = self.table.find_mut(slot) else { return };
+        let Some(connection) = self.table.find_mut(slot).filter(|connection| connection.is_up()) else {
+            return;
+        };
         while let Some(datagram) = connection.quinn.datagrams().recv() {
-            let Some(link) = connection.link.filter(|_| connection.is_up()) else { continue };
+            let Some(link) = connection.link else { continue };
             if let Some(Some(link)) = self.links.get_mut(usize::from(link.0)) {
                 link.rx_bytes += datagram.len() as u64;
             }
@@ -277,8 +287,8 @@ impl Links {
     }
 
     fn handle_incoming(&mut self, now: Instant, socket: SocketId, incoming: Incoming) {
-        let half_open = self.table.half_open();
-        if half_open >= limits::HALF_OPEN || self.table.is_full() {
+        let half_open = self.table.half_open().count();
+        if self.table.is_full() || (half_open >= limits::HALF_OPEN && !self.end_stale_handshake(now)) {
             return self.listener.ignore(incoming);
         }
         self.scratch.clear();
@@ -301,6 +311,16 @@ impl Links {
         }
     }
 
+    /// Makes room for a handshake by ending the oldest one. False: none is old enough.
+    fn end_stale_handshake(&mut self, now: Instant) -> bool {
+        let oldest = self.table.half_open().min_by_key(|(_, connection)| connection.began);
+        let stale =
+            oldest.filter(|(_, own)| now.saturating_duration_since(own.began) >= limits::HALF_OPEN_STALE);
+        let Some(slot) = stale.map(|(slot, _)| slot) else { return false };
+        self.retire(now, slot, CloseCode::Busy, "the handshake took too long, and others wait");
+        true
+    }
+
     fn respond(&mut self, socket: SocketId, transmit: &quinn_proto::Transmit) {
         if self.responses.len() < limits::RESPONSES
             && let Some(bytes) = self.scratch.get(..transmit.size)
@@ -312,7 +332,7 @@ impl Links {
     /// The answer to an [`Event::Resolve`].
     pub fn handle_resolved(&mut self, now: Instant, query: &Query, answer: &Result<Vec<IpAddr>, String>) {
         if let Some(Some(link)) = self.links.get_mut(usize::from(query.link.0))
-            && query.generation == self.generation
+            && query.generation == link.generation
         {
             let addresses = answer.as_deref().unwrap_or_default();
             if let Err(reason) = answer
@@ -336,8 +356,9 @@ impl Links {
         let result = if datagram.len() <= max {
             connection.send(now, datagram.clone())
         } else {
-            let mut pieces = self.splitter.split(datagram, max).ok_or(DropReason::TooBig)?;
-            pieces.try_for_each(|piece| connection.send(now, piece))
+            let pieces = self.splitter.split(datagram, max, connection.room()).ok_or(DropReason::TooBig)?;
+            // All of them, even if an older one had to make room: without one the others are worth nothing.
+            pieces.map(|piece| connection.send(now, piece)).fold(Ok(()), Result::and)
         };
         self.table.touch(slot);
         result
@@ -388,12 +409,27 @@ impl Links {
         let judged = self.config.credentials.trust.judge(&chain, clock.unix_s(), clock.is_trusted());
         let (code, reason) = match judged {
             Err(refusal) => (CloseCode::Certificate, refusal.to_string()),
+            Ok(member) if self.is_beaten(slot, &member) => {
+                self.retire(now, slot, CloseCode::Replaced, "another address answered first");
+                return self.handle_lost(now, slot, String::new(), Some(CloseCode::Replaced as u64));
+            }
             Ok(member) => match self.admit(now, slot, &member) {
                 Ok(link) => return self.greet(now, slot, link, member),
                 Err(refused) => refused,
             },
         };
         self.give_up(now, slot, code, &reason);
+    }
+
+    /// Whether another address of the same node has answered before. Only one of them says HELLO: the peer takes the
+    /// newest that does, and over a long path both ends would close what the other has chosen.
+    fn is_beaten(&self, slot: Slot, member: &Member) -> bool {
+        let Some(own) = self.table.find(slot).filter(|own| own.role == Role::Client) else { return false };
+        self.table.iter().any(|(_, other)| {
+            let same =
+                other.link == own.link || other.member.as_ref().is_some_and(|it| it.is_same_node(member));
+            same && other.role == Role::Client && other.stage == connection::Stage::Greeting
+        })
     }
 
     /// The link for a member that has connected, or why there is none.
@@ -407,20 +443,55 @@ impl Links {
             };
             return Err((CloseCode::Duplicate, reason));
         }
-        let other = self.iter().find(|link| link.is_up() && link.is_of(member) && link.name() != member.name);
-        if let Some(other) = other {
-            let reason =
-                format!("node id {} belongs to {}, and {} has it too", member.id, other.name(), member.name);
-            return Err((CloseCode::Duplicate, reason));
+        if let Some(conflict) = self.conflict(slot, member) {
+            return Err(conflict);
         }
         if let Some(link) = self.table.find(slot).and_then(|connection| connection.link) {
             return Ok(link);
         }
-        let known =
-            self.iter().find(|link| link.expects(&member.name) || link.is_of(member)).map(|link| link.id);
+        let greeting = |own: &&Connection| {
+            let same = own.member.as_ref().is_some_and(|other| other.is_same_node(member));
+            same && own.stage == connection::Stage::Greeting
+        };
+        if self.connections().filter(greeting).count() > limits::CANDIDATES {
+            return Err((CloseCode::Busy, format!("too many connections of {} say nothing", member.name)));
+        }
+        let fits = |link: &&Link| link.expects(&member.name) || link.is_of(member);
+        let known = self.iter().filter(fits).min_by_key(|link| !link.is_up()).map(|link| link.id);
         known
+            .or_else(|| self.connections().find(greeting).and_then(|own| own.link))
             .or_else(|| self.add_link(now, None))
             .ok_or_else(|| (CloseCode::Busy, format!("all {} links are taken", limits::LINKS)))
+    }
+
+    /// Why a member cannot be linked by this connection: another node has its id or its link, or it is linked by
+    /// another peer section. So a node has one link at a time, and a link one node.
+    fn conflict(&self, slot: Slot, member: &Member) -> Option<(CloseCode, String)> {
+        let link = self.table.find(slot)?.link;
+        let is_configured = |link: &Link| link.config.is_some();
+        let reason = self.iter().filter(|other| other.is_up()).find_map(|other| {
+            let theirs = other.member.as_ref()?;
+            let own = link == Some(other.id);
+            if theirs.id == member.id && theirs.name != member.name {
+                Some(format!(
+                    "node id {} belongs to {}, and {} has it too",
+                    member.id, theirs.name, member.name
+                ))
+            } else if own && theirs.id != member.id {
+                Some(format!("this is {}, and the peer is {} already", member.name, theirs.name))
+            } else if !own && theirs.id == member.id && is_configured(other) {
+                let mine = self.iter().find(|mine| Some(mine.id) == link);
+                mine.is_some_and(is_configured).then(|| {
+                    format!(
+                        "{} is linked by another peer section already: remove one of the two",
+                        member.name
+                    )
+                })
+            } else {
+                None
+            }
+        });
+        reason.map(|reason| (CloseCode::Duplicate, reason))
     }
 
     fn greet(&mut self, now: Instant, slot: Slot, link: LinkId, member: Member) {
@@ -451,9 +522,10 @@ impl Links {
         if connection.is_up() {
             return self.give_up(now, slot, CloseCode::Protocol, "a second HELLO");
         }
-        match check_hello(hello, member, &self.config.network) {
-            Ok(()) => self.bring_up(now, slot, link),
-            Err((code, reason)) => self.give_up(now, slot, code, &reason),
+        let refused = check_hello(hello, member, &self.config.network).err();
+        match refused.or_else(|| self.conflict(slot, member)) {
+            None => self.bring_up(now, slot, link),
+            Some((code, reason)) => self.give_up(now, slot, code, &reason),
         }
     }
 
@@ -488,6 +560,7 @@ impl Links {
         if first {
             self.announce_up(now, link, &facts);
         }
+        self.receive(now, slot);
         self.poll_dialers(now);
     }
 
@@ -523,9 +596,10 @@ impl Links {
             connection.link = Some(keep);
         }
         if configured(self, gone) {
-            // Two peers of the configuration are one node: both stay, each with its own connection.
+            // Two peer sections are one node: the other one stays and waits.
             return link;
         }
+        self.table.move_link(gone, keep);
         let moved: Vec<(Slot, Role)> = self
             .links
             .get_mut(usize::from(gone.0))
@@ -535,9 +609,6 @@ impl Links {
         self.rejoiner.forget(gone);
         self.events.push_back(Event::Down { link: gone });
         for (old, role) in moved {
-            if let Some(connection) = self.table.find_mut(old) {
-                connection.link = Some(keep);
-            }
             let taken = self.links.get_mut(usize::from(keep.0)).and_then(Option::as_mut);
             match taken {
                 Some(own) if own.with_role(role).is_none() => {
@@ -610,6 +681,9 @@ impl Links {
         } else if was_up {
             self.rechoose(now, id);
         } else if !link.is_up() && !replaced {
+            if link.config.is_none() {
+                self.events.push_back(Event::Refusal(reason.clone()));
+            }
             link.reason = reason;
         }
         self.remove_if_unused(id);
@@ -638,7 +712,6 @@ impl Links {
             && !used
         {
             *place = None;
-            self.generation = self.generation.wrapping_add(1);
         }
     }
 
@@ -709,7 +782,7 @@ impl Links {
                 let id = link.id;
                 match action {
                     dial::Action::Resolve { race, endpoint, host, port } => {
-                        let generation = self.generation;
+                        let generation = link.generation;
                         let query = Query { host, port, link: id, generation, race, endpoint };
                         self.events.push_back(Event::Resolve(query));
                     }
@@ -778,7 +851,8 @@ impl Links {
         let place = self.links.iter().position(Option::is_none)?;
         let id = LinkId(place as u8);
         let seed = u64::from_le_bytes(*self.config.seed.first_chunk()?);
-        *self.links.get_mut(place)? = Some(Link::new(id, config, now, seed));
+        self.made = self.made.wrapping_add(1);
+        *self.links.get_mut(place)? = Some(Link::new(id, self.made, config, now, seed));
         Some(id)
     }
 
@@ -806,9 +880,13 @@ impl Links {
                 self.config.sockets.iter().find(|own| own.id == socket).map_or(1, |own| own.segments);
             match connection.quinn.poll_transmit(now, segments.max(1), buffer) {
                 Some(transmit) => return Some(outgoing(socket, &transmit)),
-                None => self.table.sent(slot),
+                None => {
+                    connection.flushed();
+                    self.table.sent(slot);
+                }
             }
         }
+        self.splitter.reclaim();
         None
     }
 

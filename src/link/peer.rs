@@ -71,6 +71,8 @@ const CONNECTIONS: usize = 2;
 /// Our adjacency to one peer.
 pub struct Link {
     pub id: LinkId,
+    /// Tells it from earlier links with the same id.
+    pub generation: u32,
     /// `None`: the peer dialed us and is not in the configuration; the link goes when its last connection does.
     pub config: Option<Config>,
     /// Who is at the other end, once that was shown; kept while the link is down.
@@ -92,11 +94,12 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new(id: LinkId, config: Option<Config>, now: Instant, seed: u64) -> Self {
+    pub fn new(id: LinkId, generation: u32, config: Option<Config>, now: Instant, seed: u64) -> Self {
         let endpoints = config.as_ref().map(|config| config.endpoints.clone()).unwrap_or_default();
         let waits = endpoints.is_empty();
         Self {
             id,
+            generation,
             config,
             member: None,
             dialer: Dialer::new(endpoints, now, seed.wrapping_add(u64::from(id.0) << 32)),
@@ -133,7 +136,7 @@ impl Link {
     }
 
     pub fn is_of(&self, member: &Member) -> bool {
-        self.member.as_ref().is_some_and(|own| own.id == member.id)
+        self.member.as_ref().is_some_and(|own| own.is_same_node(member))
     }
 
     /// Whether a member that dialed us belongs to this peer of the configuration.
@@ -175,7 +178,7 @@ mod tests {
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
     fn our_own_connection_carries_unless_only_the_other_answers() {
-        let mut link = Link::new(LinkId(0), None, Instant::now(), 1);
+        let mut link = Link::new(LinkId(0), 1, None, Instant::now(), 1);
         assert!(!link.choose(|_| false));
         assert_eq!(link.active, None);
         link.attach(7, Role::Server);

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::connection::Role;
+use super::connection::{Role, Stage};
 use super::peer::{self, Link, Slot};
 use super::{Config, Credentials, Links, Purpose, server_crypto};
+use crate::limits;
 use crate::pki::fault::Fault;
 use crate::types::LinkId;
 use crate::wire::control::CloseCode;
@@ -30,9 +31,21 @@ impl Links {
         self.links.iter_mut().flatten().for_each(|link| link.crypto = [None, None]);
         self.apply_peers(now);
         self.judge_again(now);
-        self.poll_dialers(now);
+        self.hurry(now);
         self.settle(now);
         Ok(())
+    }
+
+    /// The network may have changed: who waits is dialed now, names are looked up anew, and who is up is asked.
+    fn hurry(&mut self, now: Instant) {
+        for slot in 0..limits::CONNECTIONS {
+            if let Some(connection) = self.table.find_mut(slot) {
+                connection.probe(now);
+                self.table.touch(slot);
+            }
+        }
+        self.links.iter_mut().flatten().for_each(|link| link.dialer.hurry(now));
+        self.poll_dialers(now);
     }
 
     /// Closes what the present certificates, CRLs and time refuse.
@@ -40,7 +53,7 @@ impl Links {
         let refused: Vec<(Slot, String)> = self
             .table
             .iter()
-            .filter(|(_, connection)| connection.member.is_some())
+            .filter(|(_, own)| own.member.is_some() && own.stage != Stage::Closed)
             .filter_map(|(slot, connection)| {
                 let chain = connection.peer_chain().unwrap_or_default();
                 let clock = &self.config.clock;
@@ -84,6 +97,7 @@ impl Links {
             self.table.iter().filter(|(_, own)| own.link == Some(id)).map(|(slot, _)| slot).collect();
         let Some(link) = self.links.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
         link.config = None;
+        link.dialer.set_endpoints(now, Vec::new(), false);
         let line = format!("peer {}: removed", link.title());
         self.note(line);
         for slot in slots {

@@ -8,6 +8,7 @@ use quinn_proto::ConnectionHandle;
 use super::connection::{Connection, Overdue, Role, Stage};
 use super::peer::Slot;
 use crate::limits;
+use crate::types::LinkId;
 
 /// One bit for each slot.
 type Set = u128;
@@ -66,9 +67,14 @@ impl Table {
     }
 
     /// Incoming connections that have not shown a certificate yet.
-    pub fn half_open(&self) -> usize {
-        let connections = self.iter().map(|(_, connection)| connection);
-        connections.filter(|own| own.role == Role::Server && own.stage == Stage::Handshaking).count()
+    pub fn half_open(&self) -> impl Iterator<Item = (Slot, &Connection)> {
+        self.iter().filter(|(_, own)| own.role == Role::Server && own.stage == Stage::Handshaking)
+    }
+
+    /// What belonged to one link belongs to another now.
+    pub fn move_link(&mut self, from: LinkId, to: LinkId) {
+        let own = self.connections.iter_mut().flatten().filter(|own| own.link == Some(from));
+        own.for_each(|own| own.link = Some(to));
     }
 
     /// Takes a connection; the caller has seen that there is room.

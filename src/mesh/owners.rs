@@ -29,6 +29,8 @@ pub struct Owners {
     entries: Box<FnvIndexMap<MacAddr, Entry, { limits::OWNERS }>>,
     /// Entries of each owner.
     counts: LinearMap<NodeId, u16, 64>,
+    /// Shares below the usual ones.
+    quotas: LinearMap<NodeId, u16, 64>,
     evict_after: Option<Instant>,
     not_learned: u64,
 }
@@ -48,6 +50,7 @@ impl Owners {
             began: now,
             entries: Box::new(FnvIndexMap::new()),
             counts: LinearMap::new(),
+            quotas: LinearMap::new(),
             evict_after: None,
             not_learned: 0,
         }
@@ -73,6 +76,16 @@ impl Owners {
             Some(_) => self.move_to(seconds, mac, owner),
             None => self.insert(now, mac, owner),
         }
+    }
+
+    /// At most so many addresses may live behind this node, and not more than behind any.
+    pub fn set_quota(&mut self, owner: NodeId, quota: u16) {
+        // Full: the node keeps the usual share.
+        let _ = self.quotas.insert(owner, quota);
+    }
+
+    pub fn remove_quota(&mut self, owner: NodeId) {
+        self.quotas.remove(&owner);
     }
 
     /// Forgets all addresses of a node.
@@ -142,7 +155,8 @@ impl Owners {
     }
 
     fn has_quota(&self, owner: NodeId) -> bool {
-        let quota = if owner == self.me { limits::OWNERS_LOCAL } else { limits::OWNERS_PER_NODE };
+        let usual = if owner == self.me { limits::OWNERS_LOCAL } else { limits::OWNERS_PER_NODE };
+        let quota = self.quotas.get(&owner).map_or(usual, |quota| usual.min(*quota));
         self.counts.get(&owner).copied().unwrap_or(0) < quota
     }
 

@@ -20,6 +20,23 @@ pub enum UnknownUnicast {
     Flood,
 }
 
+/// What a node's certificate lets it do here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Permit {
+    /// Takes part in the Ethernet.
+    pub l2: bool,
+    /// If not empty: the only addresses that may live behind it.
+    pub macs: Vec<MacAddr>,
+    /// How many addresses may live behind it.
+    pub quota: u16,
+}
+
+impl Permit {
+    fn admits(&self, source: MacAddr) -> bool {
+        self.l2 && (self.macs.is_empty() || self.macs.contains(&source))
+    }
+}
+
 /// Where a frame goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -37,11 +54,31 @@ pub struct Switch {
     unknown: UnknownUnicast,
     owners: Owners,
     limiter: Limiter,
+    /// Of ourselves and of each node that we are linked to. A node without one may do everything.
+    permits: LinearMap<NodeId, Permit, { limits::LINKS + 1 }>,
 }
 
 impl Switch {
     pub fn new(me: NodeId, unknown: UnknownUnicast, now: Instant) -> Self {
-        Self { me, unknown, owners: Owners::new(me, now), limiter: Limiter::new(now) }
+        let (owners, limiter) = (Owners::new(me, now), Limiter::new(now));
+        Self { me, unknown, owners, limiter, permits: LinearMap::new() }
+    }
+
+    /// From now on this is what the node may do.
+    pub fn set_permit(&mut self, node: NodeId, permit: Permit) {
+        self.owners.set_quota(node, permit.quota);
+        // There is a place for each link and for us; what would not fit keeps the defaults.
+        let _ = self.permits.insert(node, permit);
+    }
+
+    /// The node is no longer linked to us.
+    pub fn remove_permit(&mut self, node: NodeId) {
+        self.permits.remove(&node);
+        self.owners.remove_quota(node);
+    }
+
+    fn admits(&self, node: NodeId, source: MacAddr) -> bool {
+        self.permits.get(&node).is_none_or(|permit| permit.admits(source))
     }
 
     /// A frame that came out of the TAP.
@@ -52,6 +89,9 @@ impl Switch {
         };
         if destination.is_reserved() {
             return Verdict::Drop(DropReason::Reserved);
+        }
+        if !self.admits(self.me, source) {
+            return Verdict::Drop(DropReason::Rights);
         }
         self.owners.learn(now, source, self.me);
         if destination.is_group() {
@@ -68,6 +108,7 @@ impl Switch {
     pub fn handle_remote(&mut self, now: Instant, origin: NodeId, frame: &[u8]) -> Verdict {
         match addresses(frame) {
             Ok((destination, _)) if destination.is_reserved() => Verdict::Drop(DropReason::Reserved),
+            Ok((_, source)) if !self.admits(origin, source) => Verdict::Drop(DropReason::Rights),
             Ok((_, source)) => {
                 self.owners.learn(now, source, origin);
                 Verdict::Deliver
@@ -235,6 +276,41 @@ mod tests {
         };
         assert_eq!(floods(0), 50);
         assert_eq!(floods(1), 50);
+    }
+
+    #[test]
+    fn a_node_sends_only_what_its_certificate_permits() {
+        let t = start();
+        let cases = [
+            (Permit { l2: true, macs: vec![], quota: 9 }, Verdict::Deliver),
+            (Permit { l2: true, macs: vec![A, B], quota: 9 }, Verdict::Deliver),
+            (Permit { l2: true, macs: vec![A], quota: 9 }, Verdict::Drop(DropReason::Rights)),
+            (Permit { l2: false, macs: vec![], quota: 9 }, Verdict::Drop(DropReason::Rights)),
+        ];
+        for (permit, verdict) in cases {
+            let mut switch = switch(t);
+            switch.set_permit(node(2), permit.clone());
+            assert_eq!(switch.handle_remote(t, node(2), &frame(A, B)), verdict, "{permit:?}");
+            switch.remove_permit(node(2));
+            assert_eq!(switch.handle_remote(t, node(2), &frame(A, B)), Verdict::Deliver);
+            switch.set_permit(node(1), permit);
+            let local = switch.handle_local(t, &frame(MacAddr::BROADCAST, B));
+            assert_eq!(local == Verdict::Flood, verdict == Verdict::Deliver);
+        }
+    }
+
+    #[test]
+    fn a_certificate_can_lower_the_number_of_addresses_and_not_raise_it() {
+        let t = start();
+        for (quota, learned) in [(3, 3), (u16::MAX, usize::from(limits::OWNERS_PER_NODE))] {
+            let mut switch = switch(t);
+            switch.set_permit(node(2), Permit { l2: true, macs: vec![], quota });
+            for n in 0..=2000_u16 {
+                let [high, low] = n.to_be_bytes();
+                switch.handle_remote(t, node(2), &frame(A, MacAddr([2, 1, 0, 0, high, low])));
+            }
+            assert_eq!(switch.owners().len(), learned);
+        }
     }
 
     #[test]

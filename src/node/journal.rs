@@ -30,7 +30,7 @@ impl Journal {
     }
 
     pub fn note(&mut self, now: Instant, text: String) {
-        log::info!("{text}");
+        log::info!(target: "quicap", "{text}");
         self.push(now, text);
     }
 
@@ -41,10 +41,10 @@ impl Journal {
         }
         self.minute.1 += 1;
         if self.minute.1 > WARNINGS {
-            log::debug!("{text}");
+            log::debug!(target: "quicap", "{text}");
             return;
         }
-        log::warn!("{text}");
+        log::warn!(target: "quicap", "{text}");
         self.push(now, text);
     }
 

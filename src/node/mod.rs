@@ -20,8 +20,9 @@ use self::carrier::Carrier;
 use self::journal::Journal;
 use crate::limits;
 use crate::link::{self, Event, Links, Query, SocketId, Transmit};
-use crate::mesh::switch::{Switch, UnknownUnicast, Verdict};
+use crate::mesh::switch::{Permit, Switch, UnknownUnicast, Verdict};
 use crate::pki::fault::Fault;
+use crate::pki::verify::Member;
 use crate::types::{DropReason, Drops, LinkId, NodeId};
 use crate::wire::overlay::{self, ETH_HEADER};
 
@@ -88,6 +89,7 @@ impl Node {
             journal: Journal::new(now),
             began: now,
         };
+        node.switch.set_permit(me, permit(node.links.me()));
         node.settle(now);
         Ok(node)
     }
@@ -187,10 +189,17 @@ impl Node {
             Event::Up { link, node } => {
                 // There are as many routes as links.
                 let _ = self.routes.insert(node, link);
+                let member = self.links.iter().find(|own| own.id == link).and_then(|own| own.member.as_ref());
+                if let Some(permit) = member.map(permit) {
+                    self.switch.set_permit(node, permit);
+                }
             }
             Event::Down { link } => {
                 let node = self.routes.iter().find(|(_, own)| **own == link).map(|(node, _)| *node);
-                node.map(|node| self.routes.remove(&node));
+                if let Some(node) = node {
+                    self.routes.remove(&node);
+                    self.switch.remove_permit(node);
+                }
             }
             Event::Resolve(query) => self.outputs.push_back(Output::Resolve(query)),
             Event::Note(line) => self.journal.note(now, line),
@@ -236,6 +245,8 @@ impl Node {
     /// change. Fails, and changes nothing, when the certificate and key are of no use to TLS.
     pub fn reload(&mut self, now: Instant, config: Reload) -> Result<(), Fault> {
         self.links.reload(now, config.credentials, config.peers)?;
+        let me = self.links.me();
+        self.switch.set_permit(me.id, permit(me));
         self.switch.set_unknown_unicast(config.unknown_unicast);
         self.carrier.configure(now, config.carrier);
         self.settle(now);
@@ -284,4 +295,10 @@ impl Node {
     pub fn began(&self) -> Instant {
         self.began
     }
+}
+
+/// What a certificate says about Ethernet.
+fn permit(member: &Member) -> Permit {
+    let rights = &member.rights;
+    Permit { l2: rights.l2, macs: rights.mac.clone(), quota: rights.macs.unwrap_or(u16::MAX) }
 }

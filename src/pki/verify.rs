@@ -41,6 +41,13 @@ pub struct Member {
     pub serial: Serial,
 }
 
+impl Member {
+    /// Whether both certificates are of one node: keys and dates may differ.
+    pub fn is_same_node(&self, other: &Self) -> bool {
+        self.id == other.id && self.name == other.name
+    }
+}
+
 impl Trust {
     /// Reads `ca.crt` and, if there is one, `crl.pem`; every certificate in `ca.crt` becomes an anchor.
     ///

@@ -14,6 +14,7 @@ use super::check;
 pub enum Interest {
     Read,
     Write,
+    Both,
     /// Listed, but not waited for.
     Nothing,
 }
@@ -35,6 +36,7 @@ impl Waiter {
         let events = match interest {
             Interest::Read => libc::POLLIN,
             Interest::Write => libc::POLLOUT,
+            Interest::Both => libc::POLLIN | libc::POLLOUT,
             Interest::Nothing => 0,
         };
         self.entries.push(libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 });
@@ -122,7 +124,9 @@ mod tests {
         waiter.add(quiet.as_fd(), Interest::Read);
         waiter.add(bell.as_fd(), Interest::Read);
         waiter.add(bell.as_fd(), Interest::Nothing);
+        waiter.add(bell.as_fd(), Interest::Both);
         waiter.wait(true).expect("waits");
         assert!(waiter.is_ready(0) && !waiter.is_ready(1) && !waiter.is_ready(2));
+        assert!(waiter.is_ready(3), "an eventfd can always be written to");
     }
 }

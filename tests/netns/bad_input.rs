@@ -8,6 +8,7 @@ use std::fs;
 use std::io::Read;
 
 use crate::lab::{self, Lab, Underlay};
+use crate::machine;
 
 /// How `quicap run` has to end: exit code and what its one line has to name.
 struct Expected {
@@ -74,7 +75,7 @@ fn a_daemon_that_cannot_start_says_why_in_one_line_and_by_its_exit_code() {
 
 #[test]
 fn a_machine_that_lacks_something_is_named_in_one_line() {
-    if !lab::have(&["python3", "setpriv", "unshare"]) {
+    if !machine::have(&["python3", "setpriv", "unshare"]) {
         return;
     }
     let Some(mut lab) = Lab::two_sites(Underlay::V4, &[("log_level", "warn")]) else { return };
@@ -114,7 +115,7 @@ fn a_second_daemon_for_the_same_network_does_not_start_and_does_no_harm() {
 
 #[test]
 fn garbage_and_replayed_datagrams_on_the_port_cost_no_ping() {
-    if !lab::have(&["python3"]) {
+    if !machine::have(&["python3"]) {
         return;
     }
     let Some(mut lab) = Lab::two_linked_sites(Underlay::V4, &[]) else { return };

@@ -19,6 +19,10 @@ pub struct Capture {
 impl Capture {
     /// Returns once every further packet is captured.
     pub fn start(lab: &Lab, file: &str) -> Self {
+        for site in ["a", "b"] {
+            // To see UDP datagrams as a wire would carry them, the kernel has to segment here.
+            lab.ok(&format!("ip -n @{site} link set wan gso_max_segs 1"));
+        }
         let line =
             format!("ip netns exec @a tcpdump -i wan -n -U --immediate-mode -Z root -w {file} ip or ip6");
         let mut tcpdump = lab.spawn(&line);

@@ -45,8 +45,11 @@ fn carrier_follows_the_peer(lab: &mut Lab, limit: Duration) {
 #[test]
 fn a_peer_that_returns_within_the_delay_is_not_noticed_by_netifd() {
     let Some(mut lab) = Lab::two_linked_sites(Underlay::V4, &[("carrier_down_delay", "8")]) else { return };
+    let traffic = lab.spawn(&lab::ping_line("la", "-q -i 0.05 10.77.0.2"));
+    lab.keep(traffic);
     let events = Events::watch(&mut lab);
     lab.kill9("b");
+    lab.wait(lab::SOON, "the link is given up", |lab| !["up", "suspect"].contains(&lab.link("a").0.as_str()));
     lab.start("b");
     lab.wait_linked();
     assert!(events.since(&lab).iter().all(|event| event.contains("LOWER_UP")), "{:?}", events.since(&lab));

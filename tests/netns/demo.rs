@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::lab::{self, Lab, QUICAP};
+use crate::lab::{Lab, QUICAP};
+use crate::machine;
 
 /// Holds our turn; a demo needs no lab otherwise.
 fn turn() -> Option<Lab> {
@@ -87,15 +88,18 @@ fn what_the_demo_cannot_do_it_says_in_one_line() {
     let Some(lab) = turn() else { return };
     let mut cases = vec![("quicap demo --nodes 1", 2, "2 to 8"), ("quicap demo --nodes x", 2, "nodes")];
     cases.push(("env PATH=/nonexistent DEMO", 1, "iproute2"));
-    if lab::have(&["setpriv"]) {
+    if machine::exists("setpriv") {
         cases.push(("setpriv --reuid 65534 --clear-groups DEMO", 1, "root"));
     }
-    if lab::have(&["unshare"]) {
+    if machine::exists("unshare") {
         cases.push(("unshare -m sh -c 'mount -t tmpfs none /dev/net && exec DEMO'", 1, "/dev/net/tun"));
     }
+    // A copy that every user may run, wherever the build is.
+    lab.ok("chmod 711 .");
+    lab.ok(&format!("cp {QUICAP} copy"));
+    let binary = lab.dir.join("copy");
     for (line, code, needle) in cases {
-        // For a user without rights, where everybody may run it.
-        let line = line.replace("DEMO", &format!("{QUICAP} demo"));
+        let line = line.replace("DEMO", &format!("{} demo", binary.display()));
         let output = lab.run_in_shell(&line);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{line}: {errors}");
@@ -121,7 +125,7 @@ fn wait(demo: &mut Child) -> ExitStatus {
 }
 
 fn left_by(id: u32) -> Vec<String> {
-    lab::namespaces().into_iter().filter(|name| name.starts_with(&format!("quicap-demo-{id}-"))).collect()
+    machine::namespaces().into_iter().filter(|name| name.starts_with(&format!("quicap-demo-{id}-"))).collect()
 }
 
 /// No namespace, no directory, no process.

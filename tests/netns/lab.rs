@@ -11,8 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -22,6 +21,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quicap::cli::demo::json::Json;
+
+use crate::machine;
 
 pub const QUICAP: &str = env!("CARGO_BIN_EXE_quicap");
 /// Enough for anything that takes milliseconds on an idle machine.
@@ -54,12 +55,12 @@ pub struct Lab {
 impl Lab {
     /// A lab without anything in it, once it is our turn. `None`, after saying why: this machine cannot have one.
     pub fn open() -> Option<Self> {
-        if let Some(reason) = obstacle() {
-            skip(&reason);
+        if let Some(reason) = machine::obstacle() {
+            machine::skip(&reason);
             return None;
         }
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        sweep();
+        machine::sweep();
         let prefix = format!("qt{}-{}-", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(prefix.trim_end_matches('-'));
         DirBuilder::new().mode(0o700).create(&dir).unwrap();
@@ -102,8 +103,7 @@ impl Lab {
         self.add_namespace("b");
         self.ok("ip -n @a link add wan type veth peer name wan netns @b");
         for (site, number) in [("a", 1), ("b", 2)] {
-            // Captures shall show UDP datagrams as a wire would carry them, so the kernel has to segment here.
-            self.ok(&format!("ip -n @{site} link set wan gso_max_segs 1 up"));
+            self.ok(&format!("ip -n @{site} link set wan up"));
             self.ok(&format!("ip -n @{site} addr add 192.0.2.{number}/24 dev wan"));
             self.ok(&format!("ip -n @{site} addr add 2001:db8::{number}/64 dev wan nodad"));
         }
@@ -328,6 +328,18 @@ impl Lab {
         format!("ip netns exec @{namespace} python3 {} {arguments}", script.display())
     }
 
+    /// For whoever has to find out why a test failed.
+    fn give_last_words(&self, site: &str) {
+        let log = self.log(site);
+        let from = log.lines().count().saturating_sub(30);
+        eprintln!("-- {site}: its log ends with");
+        log.lines().skip(from).for_each(|line| eprintln!("{line}"));
+        let status = self.run(&format!("quicap status home --socket {site}/quicap.sock"));
+        eprintln!("-- {site}: status\n{}", String::from_utf8_lossy(&status.stdout));
+        let device = self.run(&format!("ip -n @{site} -s link show dev quicap0"));
+        eprintln!("-- {site}: device\n{}", String::from_utf8_lossy(&device.stdout));
+    }
+
     fn command(&self, line: &str) -> Command {
         let line = self.expand(line);
         let mut words = line.split_whitespace();
@@ -352,37 +364,17 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if thread::panicking() {
-            for site in self.daemons.keys() {
-                let log = self.log(site);
-                let from = log.lines().count().saturating_sub(30);
-                eprintln!("-- log of {site}, its end");
-                log.lines().skip(from).for_each(|line| eprintln!("{line}"));
-            }
+            self.daemons.keys().for_each(|site| self.give_last_words(site));
         }
         for mut child in std::mem::take(&mut self.daemons).into_values().chain(self.helpers.drain(..)) {
             let _ = child.kill();
             let _ = child.wait();
         }
         for namespace in &self.namespaces {
-            take_away(namespace);
+            machine::take_away(namespace);
         }
         let _ = fs::remove_dir_all(&self.dir);
     }
-}
-
-/// Says that a test did not run. Not through the harness, which would swallow it; `make test` counts these lines.
-pub fn skip(reason: &str) {
-    let name = thread::current().name().unwrap_or_default().to_owned();
-    let _ = std::io::stderr().write_all(format!("skipped: {reason} ({name})\n").as_bytes());
-}
-
-/// Whether all programs are there; otherwise says so.
-pub fn have(programs: &[&str]) -> bool {
-    let missing = programs.iter().find(|program| !exists(program));
-    if let Some(missing) = missing {
-        skip(&format!("no program '{missing}'"));
-    }
-    missing.is_none()
 }
 
 pub fn ping_line(from: &str, options: &str) -> String {
@@ -394,43 +386,6 @@ pub fn parse_ping(text: &str) -> Option<(u32, u32)> {
     let line = text.lines().find(|line| line.contains(" packets transmitted"))?;
     let number = |index: usize| line.split(", ").nth(index)?.split(' ').next()?.parse().ok();
     Some((number(0)?, number(1)?))
-}
-
-/// The namespaces that exist now.
-pub fn namespaces() -> Vec<String> {
-    let Ok(entries) = fs::read_dir("/run/netns") else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
-}
-
-fn obstacle() -> Option<String> {
-    if fs::metadata("/proc/self").unwrap().uid() != 0 {
-        return Some("not root".to_owned());
-    }
-    if !Path::new("/dev/net/tun").exists() {
-        return Some("no /dev/net/tun".to_owned());
-    }
-    ["ip", "ping"].iter().find(|program| !exists(program)).map(|program| format!("no program '{program}'"))
-}
-
-fn exists(program: &str) -> bool {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    path.split(':').any(|dir| Path::new(dir).join(program).exists())
-}
-
-/// Takes away what test runs that were killed have left.
-fn sweep() {
-    for name in namespaces() {
-        let owner = name.strip_prefix("qt").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
-            take_away(&name);
-        }
-    }
-}
-
-/// A namespace, and the processes in it.
-fn take_away(namespace: &str) {
-    let script = format!("ip netns pids {namespace} | xargs -r kill -KILL; ip netns delete {namespace}");
-    let _ = Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).status();
 }
 
 fn expect_success(line: &str, output: &Output) -> String {
@@ -449,7 +404,7 @@ fn a_lab_goes_away_whole_when_its_test_panics() {
         lab.build_underlay();
         lab.build_site("a", 1);
         lab.keep(lab.spawn("ip netns exec @a sleep 1000"));
-        assert_eq!(namespaces().iter().filter(|name| name.starts_with(&lab.prefix)).count(), 3);
+        assert_eq!(machine::namespaces().iter().filter(|name| name.starts_with(&lab.prefix)).count(), 3);
         assert!(lab.ok("ip -n @a -o link show master br-lan").contains(" lan1@"));
         assert_eq!(lab.ping("a", "-c 2 -i 0.01 192.0.2.2"), (2, 2));
         // Unwinds as a failing test does, without the words.
@@ -458,5 +413,5 @@ fn a_lab_goes_away_whole_when_its_test_panics() {
     let panic = test.unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"failed"));
     assert!(!dir.exists());
-    assert!(!namespaces().iter().any(|name| name.starts_with(&prefix)));
+    assert!(!machine::namespaces().iter().any(|name| name.starts_with(&prefix)));
 }

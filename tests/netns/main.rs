@@ -1,6 +1,6 @@
 //! Real daemons on real TAPs, bridges and UDP sockets, in network namespaces that each test makes and takes away.
 //!
-//! Needs root, `ip` and /dev/net/tun; without them each test says `skipped: REASON` on stderr and passes, and so do
+//! Needs root, `ip` and /dev/net/tun; without them each test says `skipped: REASON` and passes, and so do
 //! tests that need a further program. Tests take turns (`lab.rs`), whatever `--test-threads` says: they measure times,
 //! and the machine is shared. Each file draws its topology on top. Read first: docs/testing.md.
 #![allow(clippy::disallowed_methods, reason = "tests of real processes use files and the clock")]
@@ -12,6 +12,8 @@ mod demo;
 mod frames;
 mod idle;
 mod lab;
+mod machine;
 mod membership;
+mod mtu;
 mod stop;
 mod underlay;

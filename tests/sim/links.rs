@@ -212,6 +212,31 @@ fn loss_and_jitter_cost_frames_but_not_the_link() {
 }
 
 #[test]
+fn what_is_sent_the_moment_a_link_is_up_arrives() {
+    for_seeds(|seed| {
+        let mut world = World::new(seed);
+        let ca = Ca::new();
+        world.add_many(2);
+        world.set_wire(0, 1, Wire { jitter: ms(seed % 5), ..Wire::default() });
+        world.start(0, node(config(ca.credentials("hub", 1), vec![], seed)));
+        world.start(1, node(config(ca.credentials("leaf", 2), vec![peer(None, &[World::ip(0)])], seed)));
+        let mut sent = [0, 0];
+        for _ in 0..200 {
+            for (site, sent) in sent.iter_mut().enumerate() {
+                if world.links_up(site) == 1 {
+                    world.send(site, &broadcast(site as u8 + 1, 1400));
+                    *sent += 1;
+                }
+            }
+            world.run_for(ms(1));
+        }
+        world.run_for(ms(100));
+        assert!(sent[0] > 100 && sent[1] > 100);
+        assert_eq!([world.sites[1].frames.len(), world.sites[0].frames.len()], sent);
+    });
+}
+
+#[test]
 fn an_idle_pair_only_keeps_alive() {
     let (mut world, _) = mesh(2, 2);
     assert!(world.run_until(seconds(1), all_up));

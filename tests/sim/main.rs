@@ -1,5 +1,6 @@
-//! Whole networks on virtual time. `QUICAP_SEEDS` says how many seeds each test tries (default 10).
+//! Whole networks on virtual time. `QUICAP_SEEDS` says how many seeds each test tries (default 10; full: 100).
 
+mod hardship;
 mod links;
 mod members;
 mod reload;
@@ -8,7 +9,11 @@ mod world;
 
 /// Runs a test once for each seed and names the one that failed.
 fn for_seeds(test: impl Fn(u64)) {
-    let seeds = std::env::var("QUICAP_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10);
+    let seeds = match std::env::var("QUICAP_SEEDS").as_deref() {
+        Ok("full") => 100,
+        Ok(number) => number.parse().expect("QUICAP_SEEDS is a number or full"),
+        Err(_) => 10,
+    };
     for seed in 1..=seeds {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(seed)));
         if let Err(panic) = result {

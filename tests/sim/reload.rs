@@ -6,7 +6,7 @@ use quicap::mesh::switch::UnknownUnicast;
 use quicap::node::{Reload, carrier};
 
 use crate::for_seeds;
-use crate::members::{Ca, broadcast, config, mesh, name, node, peer};
+use crate::members::{Ca, broadcast, config, mesh, name, named_peer, node, peer};
 use crate::world::World;
 
 fn seconds(n: u64) -> Duration {
@@ -129,4 +129,74 @@ fn a_renewed_certificate_is_shown_to_new_connections_and_drops_none() {
     let node = world.sites[1].node.as_ref().expect("runs");
     let member = node.links().iter().find_map(|link| link.member.clone()).expect("a member");
     assert_eq!(member.fingerprint, fingerprint);
+}
+
+#[test]
+fn a_reload_dials_at_once_who_was_to_be_dialed_later() {
+    let mut world = World::new(8);
+    let ca = Ca::new();
+    world.add_many(2);
+    let (credentials, peers) = (ca.credentials("a", 1), vec![peer(Some("b"), &[World::ip(1)])]);
+    world.start(0, node(config(credentials.clone(), peers.clone(), 8)));
+    world.run_for(seconds(200));
+    world.start(1, node(config(ca.credentials("b", 2), vec![], 8)));
+    world.run_for(seconds(1));
+    assert_eq!(world.links_up(0), 0, "the next attempt is far away");
+    reload(&mut world, 0, credentials, peers);
+    // An attempt that had begun before the peer was there runs into its end first.
+    assert!(world.run_until(seconds(7), |world| world.links_up(0) == 1));
+}
+
+#[test]
+fn a_peer_that_is_removed_in_the_middle_of_a_race_is_dialed_no_more() {
+    let mut world = World::new(8);
+    let ca = Ca::new();
+    world.add();
+    let credentials = ca.credentials("a", 1);
+    let peers = vec![peer(Some("b"), &[71, 72, 73, 74, 75].map(World::ip))];
+    world.start(0, node(config(credentials.clone(), peers, 8)));
+    world.run_for(Duration::from_millis(740));
+    // The loop comes late: the next address is due when the signal is handled.
+    world.now += Duration::from_millis(20);
+    reload(&mut world, 0, credentials, vec![]);
+    let dialed = world.stray.len();
+    world.run_for(seconds(60));
+    let node = world.sites[0].node.as_ref().expect("runs");
+    assert_eq!((node.links().iter().count(), node.links().connections_used()), (0, 0));
+    assert!(world.stray.len() - dialed <= 6, "goodbyes only");
+}
+
+#[test]
+fn an_answer_of_the_name_server_outlives_the_links_that_went_meanwhile() {
+    let mut world = World::new(8);
+    let ca = Ca::new();
+    world.add_many(3);
+    world.slow_names = true;
+    world.names.insert("b.example".into(), vec![World::ip(1)]);
+    world.start(0, node(config(ca.credentials("a", 1), vec![named_peer("b", "b.example")], 8)));
+    world.start(1, node(config(ca.credentials("b", 2), vec![], 8)));
+    world.start(2, node(config(ca.credentials("c", 3), vec![peer(None, &[World::ip(0)])], 8)));
+    assert!(world.run_until(seconds(1), |world| world.links_up(0) == 1));
+    world.stop(2);
+    assert!(world.run_until(seconds(1), |world| world.links_up(0) == 0));
+    world.resolve();
+    assert!(world.run_until(seconds(1), |world| world.links_up(0) == 1), "{}", world.reason(0, 0));
+}
+
+#[test]
+fn a_reload_asks_who_is_up_whether_it_still_answers() {
+    let (mut world, ca) = mesh(4, 2);
+    world.run_for(seconds(60));
+    let asked = [0, 1, 2, 3, 4].into_iter().all(|_| {
+        world.kill(1);
+        let credentials = ca.credentials(&name(0), 1);
+        reload(&mut world, 0, credentials, vec![peer(Some(&name(1)), &[World::ip(1)])]);
+        let down = world.run_until(Duration::from_millis(1200), |world| world.links_up(0) == 0);
+        world.run_for(seconds(1));
+        let again = ca.credentials(&name(1), 2);
+        world.start(1, node(config(again, vec![peer(Some(&name(0)), &[World::ip(0)])], 4)));
+        world.run_for(seconds(32));
+        down
+    });
+    assert!(asked, "{:?}", world.events(0));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use quicap::limits;
+use quicap::link::Credentials;
 use quicap::link::transport::{self, Transports};
 use quicap::pki::clock::WallClock;
 use quicap::pki::tls::{self, Suites};
@@ -31,7 +32,11 @@ struct Rogue {
 
 impl Rogue {
     fn dial(world: &World, ca: &Ca, name: &str, id: u16, to: SocketAddr) -> Self {
-        let credentials = ca.credentials(name, id);
+        Self::dial_from(world, ca.credentials(name, id), 7000, to)
+    }
+
+    fn dial_from(world: &World, credentials: Credentials, port: u16, to: SocketAddr) -> Self {
+        let id = credentials.me.id.value();
         let me = credentials.me.clone();
         let clock = WallClock::new(NOW, true);
         let crypto = tls::client_config(
@@ -44,9 +49,9 @@ impl Rogue {
         )
         .expect("TLS settings");
         let config = Transports::new(&limits::SERVER).client(to, crypto);
-        let mut endpoint = Endpoint::new(transport::endpoint([id as u8; 32]), None, true, None);
+        let mut endpoint = Endpoint::new(transport::endpoint([port as u8; 32]), None, true, None);
         let (handle, quinn) = endpoint.connect(world.now, config, to, "rogue").expect("dials");
-        let address = SocketAddr::from(([198, 51, 100, id as u8], 7000));
+        let address = SocketAddr::from(([198, 51, 100, id as u8], port));
         Self { address, endpoint, handle, quinn, connected: false, lost: None, read: world.stray.len(), me }
     }
 
@@ -182,6 +187,8 @@ fn a_hello_that_claims_to_be_someone_else_is_refused() {
     rogue.run(&mut world, Duration::from_secs(1));
     let lost = rogue.lost.clone().unwrap_or_default();
     assert!(lost.contains("HELLO says node 2, the certificate 66"), "{lost}");
+    let events = world.events(0);
+    assert!(events.iter().any(|line| line.contains("HELLO says node 2")), "{events:?}");
     assert_served(&mut world);
 }
 
@@ -243,4 +250,59 @@ fn random_datagrams_of_a_member_are_counted_and_cost_nothing_else() {
         assert_served(&mut world);
         assert_eq!(world.links_up(0), 2, "bad datagrams are counted, not punished");
     });
+}
+
+#[test]
+fn a_connection_that_is_closed_while_reading_pauses_does_not_spin() {
+    let (mut world, _, mut rogue) = scene(1);
+    world.outside.delay = Duration::from_millis(300);
+    rogue.run(&mut world, Duration::from_secs(2));
+    let stream = rogue.open();
+    let chunk = [99, 0, 0].repeat(2000);
+    rogue.quinn.send_stream(stream).write(&chunk).expect("writes");
+    rogue.run(&mut world, Duration::from_secs(1));
+    rogue.quinn.send_stream(stream).reset(0_u32.into()).expect("resets");
+    rogue.run(&mut world, Duration::from_secs(10));
+    assert_served(&mut world);
+}
+
+#[test]
+fn one_member_cannot_take_the_places_of_all() {
+    let (mut world, ca, mut first) = scene(1);
+    world.add();
+    let credentials = ca.credentials("rogue", 66);
+    let mut rogues = Vec::new();
+    for port in 7001..7041 {
+        let mut rogue = Rogue::dial_from(&world, credentials.clone(), port, listen());
+        rogue.run(&mut world, Duration::from_millis(50));
+        rogues.push(rogue);
+    }
+    first.turn(&mut world);
+    let hub = world.sites[0].node.as_ref().expect("runs");
+    assert!(hub.links().iter().count() <= 3, "{} links", hub.links().iter().count());
+    assert!(hub.links().connections().filter(|c| c.member.is_some()).count() <= 12);
+    let peers = vec![peer(None, &[World::ip(0)])];
+    world.start(2, node(config(ca.credentials("late", 3), peers, 1)));
+    assert!(world.run_until(Duration::from_secs(1), |world| world.links_up(2) == 1));
+    assert!(
+        rogues.iter().any(|rogue| rogue.lost.as_deref().is_some_and(|lost| lost.contains("say nothing")))
+    );
+}
+
+#[test]
+fn handshakes_that_nobody_finishes_keep_nobody_out() {
+    let (mut world, ca, _) = scene(1);
+    world.add();
+    let credentials = ca.credentials("rogue", 66);
+    for port in 7001..7025 {
+        // Long enough for a Retry, too short for the rest.
+        let mut rogue = Rogue::dial_from(&world, credentials.clone(), port, listen());
+        rogue.run(&mut world, Duration::from_millis(if port < 7005 { 15 } else { 30 }));
+    }
+    world.run_for(Duration::from_millis(500));
+    let hub = world.sites[0].node.as_ref().expect("runs");
+    assert_eq!(hub.links().connections().filter(|c| c.member.is_none()).count(), limits::HALF_OPEN);
+    let peers = vec![peer(None, &[World::ip(0)])];
+    world.start(2, node(config(ca.credentials("late", 3), peers, 1)));
+    assert!(world.run_until(Duration::from_secs(1), |world| world.links_up(2) == 1));
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
 use quicap::limits;
-use quicap::link::{SocketId, peer::State};
+use quicap::link::{Query, SocketId, peer::State};
 use quicap::node::{Node, Output};
 use quicap::types::DropReason;
 
@@ -51,13 +51,23 @@ pub struct Site {
     pub carrier: bool,
     /// Every change of the carrier.
     pub carrier_changes: Vec<(Instant, bool)>,
+    /// Stopped as by SIGSTOP: it does nothing, and what arrives waits in its sockets.
+    pub paused: bool,
+    waiting: Vec<Flight>,
 }
 
 pub struct World {
     pub now: Instant,
     pub sites: Vec<Site>,
     pub wires: HashMap<(usize, usize), Wire>,
+    /// Between a site and an address that no site has.
+    pub outside: Wire,
     pub names: HashMap<String, Vec<IpAddr>>,
+    /// Names are looked up only when [`World::resolve`] is called: a slow name server.
+    pub slow_names: bool,
+    queries: Vec<(usize, Query)>,
+    /// Further addresses of a site.
+    pub aliases: HashMap<IpAddr, usize>,
     /// Datagrams put on the wires, and their bytes with IP and UDP headers.
     pub datagrams: u64,
     pub bytes: u64,
@@ -66,8 +76,13 @@ pub struct World {
     flights: BinaryHeap<Reverse<(Instant, u64, usize)>>,
     cargo: HashMap<usize, Flight>,
     next: usize,
+    /// Timeouts since the clock last moved.
+    idle_wakes: u32,
     random: u64,
 }
+
+/// A node that asks for a timeout again and again without letting time pass would spin for ever.
+const IDLE_WAKES: u32 = 10_000;
 
 impl World {
     #[allow(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
@@ -76,13 +91,18 @@ impl World {
             now: Instant::now(),
             sites: Vec::new(),
             wires: HashMap::new(),
+            outside: Wire::default(),
             names: HashMap::new(),
+            slow_names: false,
+            queries: Vec::new(),
+            aliases: HashMap::new(),
             datagrams: 0,
             bytes: 0,
             stray: Vec::new(),
             flights: BinaryHeap::new(),
             cargo: HashMap::new(),
             next: 0,
+            idle_wakes: 0,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
         }
     }
@@ -100,6 +120,8 @@ impl World {
             frames: Vec::new(),
             carrier: false,
             carrier_changes: Vec::new(),
+            paused: false,
+            waiting: Vec::new(),
         });
         self.sites.len() - 1
     }
@@ -118,6 +140,7 @@ impl World {
     /// Ends a node without a word, as `kill -9` does.
     pub fn kill(&mut self, site: usize) {
         self.sites[site].node = None;
+        self.sites[site].waiting.clear();
     }
 
     /// Ends a node as SIGTERM does.
@@ -128,6 +151,36 @@ impl World {
         }
         self.drain(site);
         self.kill(site);
+    }
+
+    /// Stops a node as SIGSTOP does.
+    pub fn pause(&mut self, site: usize) {
+        self.sites[site].paused = true;
+    }
+
+    /// Lets it go on: like the daemon's loop, it reads what waits before it looks at its timers.
+    pub fn resume(&mut self, site: usize) {
+        self.sites[site].paused = false;
+        for flight in std::mem::take(&mut self.sites[site].waiting) {
+            self.deliver(site, &flight);
+        }
+    }
+
+    /// The slow name server answers.
+    pub fn resolve(&mut self) {
+        let now = self.now;
+        for (site, query) in std::mem::take(&mut self.queries) {
+            let addresses = self.names.get(&query.host).cloned().ok_or_else(|| "name not found".to_owned());
+            if let Some(node) = &mut self.sites[site].node {
+                node.handle_resolved(now, &query, &addresses);
+            }
+            self.drain(site);
+        }
+    }
+
+    fn site_of(&self, ip: IpAddr) -> Option<usize> {
+        let alias = self.aliases.get(&ip).copied();
+        alias.or_else(|| self.sites.iter().position(|site| site.ip == ip))
     }
 
     pub fn set_wire(&mut self, a: usize, b: usize, wire: Wire) {
@@ -203,12 +256,17 @@ impl World {
     /// The next thing that happens before `end`, if there is one.
     fn step(&mut self, end: Instant) -> bool {
         let flight = self.flights.peek().map(|Reverse((at, _, _))| *at);
-        let wakes: Vec<Option<Instant>> =
-            self.sites.iter_mut().map(|site| site.node.as_mut().and_then(Node::next_timeout)).collect();
+        let wakes: Vec<Option<Instant>> = self
+            .sites
+            .iter_mut()
+            .map(|site| site.node.as_mut().filter(|_| !site.paused).and_then(Node::next_timeout))
+            .collect();
         let wake = wakes.iter().flatten().min().copied();
         let Some(at) = [flight, wake].into_iter().flatten().min().filter(|at| *at <= end) else {
             return false;
         };
+        self.idle_wakes = if at > self.now || flight == Some(at) { 0 } else { self.idle_wakes + 1 };
+        assert!(self.idle_wakes < IDLE_WAKES, "a node spins: its timeout stays in the past");
         self.now = self.now.max(at);
         if flight == Some(at) {
             self.land();
@@ -229,12 +287,15 @@ impl World {
     fn land(&mut self) {
         let Some(Reverse((_, _, number))) = self.flights.pop() else { return };
         let Some(flight) = self.cargo.remove(&number) else { return };
+        match self.site_of(flight.to.ip()).filter(|site| self.sites[*site].node.is_some()) {
+            Some(site) if self.sites[site].paused => self.sites[site].waiting.push(flight),
+            Some(site) => self.deliver(site, &flight),
+            None => self.stray.push((flight.from, flight.to, flight.bytes)),
+        }
+    }
+
+    fn deliver(&mut self, site: usize, flight: &Flight) {
         let now = self.now;
-        let target = self.sites.iter().position(|site| site.ip == flight.to.ip() && site.node.is_some());
-        let Some(site) = target else {
-            self.stray.push((flight.from, flight.to, flight.bytes));
-            return;
-        };
         let socket = if flight.to.port() == PORT { LISTEN } else { DIAL };
         let local = Some(flight.to.ip());
         if let Some(node) = &mut self.sites[site].node {
@@ -253,7 +314,7 @@ impl World {
         let mut buffer = Vec::new();
         while let Some(transmit) = node.poll_transmit(now, &mut buffer) {
             let port = if transmit.socket == LISTEN { PORT } else { 50_000 + site as u16 };
-            let from = SocketAddr::new(ip, port);
+            let from = SocketAddr::new(transmit.source.unwrap_or(ip), port);
             for segment in buffer[..transmit.size].chunks(transmit.segment_size.unwrap_or(usize::MAX)) {
                 self.launch(from, transmit.destination, segment.to_vec());
             }
@@ -269,6 +330,7 @@ impl World {
                     self.sites[site].carrier = on;
                     self.sites[site].carrier_changes.push((now, on));
                 }
+                Output::Resolve(query) if self.slow_names => self.queries.push((site, query)),
                 Output::Resolve(query) => {
                     let addresses = self.names.get(&query.host).cloned();
                     node.handle_resolved(now, &query, &addresses.ok_or_else(|| "name not found".to_owned()));
@@ -285,10 +347,9 @@ impl World {
     fn launch(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         self.datagrams += 1;
         self.bytes += bytes.len() as u64 + 28;
-        let place = |ip: IpAddr| self.sites.iter().position(|site| site.ip == ip);
-        let wire = match (place(from.ip()), place(to.ip())) {
+        let wire = match (self.site_of(from.ip()), self.site_of(to.ip())) {
             (Some(a), Some(b)) => self.wires.get(&(a.min(b), a.max(b))).copied().unwrap_or_default(),
-            _ => Wire::default(),
+            _ => self.outside,
         };
         if wire.cut || bytes.len() + 28 > wire.mtu || self.random(1000) < wire.loss {
             return;

@@ -209,8 +209,6 @@ impl Lab {
         let mut path = bin.into_os_string();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
-        // Where Debian has `ip`, for those who came by a plain su.
-        path.push(":/usr/sbin:/sbin:/usr/bin:/bin");
         Ok(path)
     }
 

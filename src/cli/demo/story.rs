@@ -211,7 +211,7 @@ impl Story {
             let line = format!(
                 "ip netns exec @{router} quicap run demo --config {router}/quicap --socket {router}/quicap.sock"
             );
-            self.tell_command(telling, &line)?;
+            self.tell_command(telling, &format!("{line} &"))?;
             self.lab.start(&router, &line, &format!("{router}/log"))?;
             let late = format!("{router} has no device quicap0");
             let look = format!("ip -n @{router} link show dev quicap0");

@@ -15,9 +15,12 @@ use crate::sys::netns;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the receiver looks whether it shall stop.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// A transfer that brings nothing for this long has failed.
-const STALLED: Duration = Duration::from_secs(15);
+/// A transfer that brings nothing for this often in a row has failed: after 15 s. Not measured by the clock, which
+/// goes on while a virtual machine is paused.
+const STALLED: u32 = 75;
 const BLOCK: usize = 64 * 1024;
+/// The bytes sent repeat after this many: a prime, so that no block boundary falls on the same byte twice.
+const PERIOD: usize = 1_048_573;
 
 /// A transfer that arrived whole.
 #[derive(Clone, Copy, Debug)]
@@ -65,39 +68,35 @@ pub fn run(
 }
 
 fn send(stream: &mut TcpStream, bytes: u64) -> io::Result<()> {
-    let mut pattern = Pattern::new();
-    let mut block = vec![0; BLOCK];
-    let mut left = bytes;
-    while left > 0 {
-        let n = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
-        pattern.fill(&mut block[..n]);
-        stream.write_all(&block[..n])?;
-        left -= n as u64;
+    let pattern = pattern();
+    let mut done = 0;
+    while done < bytes {
+        let block = next_block(&pattern, done, bytes);
+        stream.write_all(block)?;
+        done += block.len() as u64;
     }
     Ok(())
 }
 
-/// Says how long it took from the first byte wanted to the last byte checked.
+/// Says how long it took until the last byte was checked.
 #[allow(clippy::disallowed_methods, reason = "a real transfer takes real time")]
 fn receive(stream: &mut TcpStream, bytes: u64, stop: &mut dyn FnMut() -> bool) -> io::Result<Duration> {
+    let pattern = pattern();
     let start = Instant::now();
-    let mut pattern = Pattern::new();
-    let (mut got, mut wanted) = (vec![0; BLOCK], vec![0; BLOCK]);
-    let mut done = 0;
-    let mut last = start;
+    let mut got = vec![0; BLOCK];
+    let (mut done, mut silent) = (0, 0);
     while done < bytes {
-        let room = usize::try_from(bytes - done).unwrap_or(BLOCK).min(BLOCK);
-        match stream.read(&mut got[..room]) {
+        let wanted = next_block(&pattern, done, bytes);
+        match stream.read(&mut got[..wanted.len()]) {
             Ok(0) => {
                 return Err(io::Error::other(format!("the connection ended after {done} of {bytes} bytes")));
             }
             Ok(n) => {
-                pattern.fill(&mut wanted[..n]);
                 compare(&got[..n], &wanted[..n], done)?;
                 done += n as u64;
-                last = Instant::now();
+                silent = 0;
             }
-            Err(error) if is_timeout(&error) && last.elapsed() < STALLED => {}
+            Err(error) if is_timeout(&error) && silent < STALLED => silent += 1,
             Err(error) if is_timeout(&error) => {
                 return Err(io::Error::other(format!("nothing came any more after {done} of {bytes} bytes")));
             }
@@ -110,48 +109,35 @@ fn receive(stream: &mut TcpStream, bytes: u64, stop: &mut dyn FnMut() -> bool) -
     Ok(start.elapsed())
 }
 
+/// What follows the first `done` of `bytes` bytes, at most a block of it.
+fn next_block(pattern: &[u8], done: u64, bytes: u64) -> &[u8] {
+    let left = usize::try_from(bytes - done).unwrap_or(BLOCK).min(BLOCK);
+    let rest = &pattern[(done % PERIOD as u64) as usize..];
+    &rest[..left.min(rest.len())]
+}
+
 fn compare(got: &[u8], wanted: &[u8], offset: u64) -> io::Result<()> {
-    match got.iter().zip(wanted).position(|(got, wanted)| got != wanted) {
-        None => Ok(()),
-        Some(at) => {
-            Err(io::Error::other(format!("byte {} is not the one that was sent", offset + at as u64)))
-        }
+    if got == wanted {
+        return Ok(());
     }
+    let at = got.iter().zip(wanted).position(|(got, wanted)| got != wanted).unwrap_or(0);
+    Err(io::Error::other(format!("byte {} is not the one that was sent", offset + at as u64)))
 }
 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Bytes that look random and are the same each time (xorshift64*; Vigna 2016), in portions of any size.
-struct Pattern {
-    state: u64,
-    word: [u8; 8],
-    used: usize,
-}
-
-impl Pattern {
-    fn new() -> Self {
-        Self { state: 0x9E37_79B9_7F4A_7C15, word: [0; 8], used: 8 }
-    }
-
-    fn fill(&mut self, block: &mut [u8]) {
-        for byte in block {
-            if self.used == self.word.len() {
-                self.step();
-            }
-            *byte = self.word[self.used];
-            self.used += 1;
-        }
-    }
-
-    fn step(&mut self) {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        self.word = self.state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes();
-        self.used = 0;
-    }
+/// Bytes that look random and are the same each time (xorshift64*; Vigna 2016).
+fn pattern() -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let words = std::iter::repeat_with(move || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes()
+    });
+    words.flatten().take(PERIOD).collect()
 }
 
 #[cfg(test)]
@@ -159,16 +145,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pattern_is_the_same_in_portions_of_any_size_and_does_not_repeat() {
-        let mut whole = vec![0; 4096];
-        Pattern::new().fill(&mut whole);
-        let mut portions = Pattern::new();
-        for portion in whole.chunks(7) {
-            let mut block = vec![0; portion.len()];
-            portions.fill(&mut block);
-            assert_eq!(block, portion);
+    fn blocks_follow_one_another_through_the_pattern_and_to_the_last_byte() {
+        let pattern = pattern();
+        assert_eq!(pattern.len(), PERIOD);
+        assert!(
+            pattern.chunks_exact(8).skip(1).all(|word| word != &pattern[..8]),
+            "it does not repeat inside"
+        );
+        let bytes = 2 * PERIOD as u64 + 5;
+        let mut sent = Vec::new();
+        while (sent.len() as u64) < bytes {
+            let block = next_block(&pattern, sent.len() as u64, bytes);
+            assert!(!block.is_empty() && block.len() <= BLOCK);
+            sent.extend_from_slice(block);
         }
-        assert!(whole.chunks_exact(8).skip(1).all(|word| word != &whole[..8]));
+        assert!(sent == [&pattern[..], &pattern[..], &pattern[..5]].concat());
+    }
+
+    #[test]
+    fn a_transfer_over_loopback_arrives_and_one_that_is_stopped_does_not() {
+        let here = Path::new("/proc/self/ns/net");
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        match run(here, here, address, 3_000_000, &mut || false) {
+            Ok(report) => assert_eq!(report.bytes, 3_000_000),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return,
+            Err(error) => panic!("{error}"),
+        }
+        let error = run(here, here, address, 3_000_000, &mut || true).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     }
 
     #[test]

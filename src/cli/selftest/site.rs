@@ -114,7 +114,7 @@ impl Site {
 
     /// One turn of the loop without its sleep: reads all that came in, sends all that is to go out.
     pub fn turn(&mut self, now: Instant) {
-        for place in 0..self.sockets.len() {
+        for place in 0..self.sockets.count() {
             while self.sockets.receive(place, now, &mut self.node) == Received::Batch {}
         }
         if self.node.next_timeout().is_some_and(|due| due <= now) {
