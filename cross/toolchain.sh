@@ -24,13 +24,13 @@ sed 's/#.*//' "$from/targets" | while read -r target zig cpu _; do
     [[ $target ]] || continue
     [[ $cpu == - ]] && cpu= || cpu=" -mcpu=$cpu"
     # Crates ask a compiler for its kind with `-?`. zig would build a whole second libc before it answers.
-    # The ciphers are what a router spends its time with: small code makes them take 70 % more instructions.
+    # The ciphers are to be fast, everything else small, zig's own libc too.
     cat >"$dir/cc/$target.new" <<END
 #!/bin/sh
 case " \$* " in
 *' -? '*) exit 1 ;;
 *chacha.c\ * | *poly1305.c\ * | *aes_nohw.c\ * | *gcm_nohw.c\ *) speed=-O3 ;;
-*) speed= ;;
+*) speed=-Oz ;;
 esac
 export PATH="$dir/bin:\$PATH"
 exec cargo-zigbuild zig cc -- -fno-sanitize=all -target $zig$cpu "\$@" -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pic \$speed
