@@ -37,7 +37,7 @@ impl Links {
     }
 
     /// The network may have changed: who waits is dialed now, names are looked up anew, and who is up is asked.
-    fn hurry(&mut self, now: Instant) {
+    pub(super) fn hurry(&mut self, now: Instant) {
         for slot in 0..limits::CONNECTIONS {
             if let Some(connection) = self.table.find_mut(slot) {
                 connection.probe(now);

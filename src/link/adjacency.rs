@@ -1,0 +1,199 @@
+//! A link comes up, changes its connection and goes down, and who is told.
+//! Does not judge certificates. Read first: docs/protocol.md, "Links".
+
+use std::time::Instant;
+
+use super::connection::{Connection, Role, Stage};
+use super::peer::{Slot, State};
+use super::{Event, Links};
+use crate::pki::verify::Member;
+use crate::types::LinkId;
+use crate::wire::control::CloseCode;
+
+impl Links {
+    /// A connection has become usable: it takes its place in the link.
+    pub(super) fn bring_up(&mut self, now: Instant, slot: Slot, link: LinkId) {
+        let Some(connection) = self.table.find_mut(slot) else { return };
+        connection.set_up(now);
+        let (role, member) = (connection.role, connection.member.clone());
+        let facts = format!(
+            "rtt {}, mtu {}, via {}",
+            milliseconds(connection.rtt()),
+            connection.max_datagram(),
+            connection.remote()
+        );
+        let link = self.merge(now, slot, link, member.as_ref());
+        let Some(own) = self.link_mut(link) else { return };
+        let replaced = own.with_role(role);
+        let first = !own.is_up();
+        own.attach(slot, role);
+        own.member = member;
+        match role {
+            Role::Client => own.dialer.handle_up(now),
+            Role::Server => own.dialer.hurry(now),
+        }
+        if let Some(old) = replaced {
+            self.retire(now, old, CloseCode::Replaced, "a newer connection took its place");
+        }
+        if role == Role::Client {
+            self.end_race(now, link, slot);
+        }
+        self.rechoose(link);
+        if first {
+            self.announce_up(now, link, &facts);
+        }
+        self.receive(now, slot);
+        self.poll_dialers(now);
+    }
+
+    pub(super) fn announce_up(&mut self, now: Instant, link: LinkId, facts: &str) {
+        let Some(own) = self.link_mut(link) else { return };
+        let Some(node) = own.member.as_ref().map(|member| member.id) else { return };
+        let took = milliseconds(now.saturating_duration_since(own.since));
+        own.since = now;
+        own.reason.clear();
+        let line = format!("link {}: up after {took}, {facts}", own.title());
+        self.events.push_back(Event::Up { link, node });
+        self.note(line);
+    }
+
+    /// Two links to one node become one: the configured one stays.
+    pub(super) fn merge(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        link: LinkId,
+        member: Option<&Member>,
+    ) -> LinkId {
+        let Some(member) = member else { return link };
+        let Some(other) =
+            self.iter().find(|other| other.id != link && other.is_of(member)).map(|other| other.id)
+        else {
+            return link;
+        };
+        let configured = |links: &Self, id: LinkId| links.link(id).is_some_and(|link| link.config.is_some());
+        let (keep, gone) =
+            if configured(self, other) && !configured(self, link) { (other, link) } else { (link, other) };
+        if let Some(connection) = self.table.find_mut(slot) {
+            connection.link = Some(keep);
+        }
+        if configured(self, gone) {
+            // Two peer sections are one node: the other one stays and waits.
+            return link;
+        }
+        self.table.move_link(gone, keep);
+        let moved: Vec<(Slot, Role)> = self
+            .links
+            .get_mut(usize::from(gone.0))
+            .and_then(Option::take)
+            .map(|link| link.connections.into_iter().collect())
+            .unwrap_or_default();
+        self.rejoiner.forget(gone);
+        self.events.push_back(Event::Down { link: gone });
+        for (old, role) in moved {
+            let taken = self.link_mut(keep);
+            match taken {
+                Some(own) if own.with_role(role).is_none() => {
+                    own.attach(old, role);
+                    own.member = Some(member.clone());
+                    self.events.push_back(Event::Up { link: keep, node: member.id });
+                }
+                _ => self.retire(now, old, CloseCode::Replaced, "another connection to this node is up"),
+            }
+        }
+        keep
+    }
+
+    /// Closes a connection that its link no longer needs.
+    pub(super) fn retire(&mut self, now: Instant, slot: Slot, code: CloseCode, reason: &str) {
+        if let Some(connection) = self.table.find_mut(slot) {
+            connection.close(now, code, reason);
+        }
+        self.table.touch(slot);
+    }
+
+    /// Closes a connection that is no good, and says so.
+    pub(super) fn give_up(&mut self, now: Instant, slot: Slot, code: CloseCode, reason: &str) {
+        let Some(connection) = self.table.find_mut(slot) else { return };
+        connection.close(now, code, reason);
+        let reason = format!("refused {}: {reason}", connection.remote());
+        self.table.touch(slot);
+        self.handle_lost(now, slot, reason, None);
+    }
+
+    /// A connection is over.
+    pub(super) fn handle_lost(&mut self, now: Instant, slot: Slot, reason: String, code: Option<u64>) {
+        let Some(connection) = self.table.find(slot) else { return };
+        let role = connection.role;
+        let Some(id) = connection.link else {
+            return self.events.push_back(Event::Refusal(reason));
+        };
+        let Some(link) = self.links.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
+        let was_up = link.detach(slot);
+        match (role, was_up) {
+            (Role::Client, true) => link.dialer.handle_down(now),
+            (Role::Client, false) => link.dialer.handle_failed(),
+            (Role::Server, _) => {}
+        }
+        // A peer that says goodbye in a race that another connection has won is no news.
+        let replaced = code == Some(CloseCode::Replaced as u64);
+        if was_up && !link.is_up() {
+            self.take_down(now, id, reason);
+        } else if was_up {
+            self.rechoose(id);
+        } else if !link.is_up() && !replaced {
+            if link.config.is_none() {
+                self.events.push_back(Event::Refusal(reason.clone()));
+            }
+            link.reason = reason;
+        }
+        self.remove_if_unused(id);
+        self.poll_dialers(now);
+    }
+
+    pub(super) fn take_down(&mut self, now: Instant, id: LinkId, reason: String) {
+        let Some(link) = self.link_mut(id) else { return };
+        let line = format!("link {}: down: {reason}", link.title());
+        link.state = State::Down;
+        link.active = None;
+        link.reason = reason;
+        link.since = now;
+        self.rejoiner.forget(id);
+        self.events.push_back(Event::Down { link: id });
+        self.note(line);
+    }
+
+    /// A link that is not in the configuration lives as long as a connection of it does.
+    pub(super) fn remove_if_unused(&mut self, id: LinkId) {
+        let used = self
+            .table
+            .iter()
+            .any(|(_, connection)| connection.link == Some(id) && connection.stage != Stage::Closed);
+        if let Some(place) = self.links.get_mut(usize::from(id.0))
+            && place.as_ref().is_some_and(|link| link.config.is_none() && !link.is_up())
+            && !used
+        {
+            *place = None;
+        }
+    }
+
+    /// Decides anew which connection of a link carries.
+    pub(super) fn rechoose(&mut self, id: LinkId) {
+        let table = &self.table;
+        let Some(link) = self.links.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
+        let suspect = link.choose(|slot| table.find(slot).is_none_or(Connection::is_suspect));
+        let state = if suspect { State::Suspect } else { State::Up };
+        if link.is_up() && link.state != state {
+            let before = core::mem::replace(&mut link.state, state);
+            link.reason = if suspect { "no acknowledgement for too long".to_owned() } else { String::new() };
+            if matches!((before, state), (State::Up, State::Suspect) | (State::Suspect, State::Up)) {
+                let line = format!("link {}: {}", link.title(), state.name());
+                self.events.push_back(Event::Detail(line));
+            }
+        }
+    }
+}
+
+fn milliseconds(duration: std::time::Duration) -> String {
+    format!("{} ms", duration.as_millis())
+}

@@ -1,0 +1,169 @@
+//! The control stream of one connection: whole messages out of it, and how many a peer may send.
+//! Does not act on messages. Read first: docs/protocol.md, "Control stream".
+
+use std::time::{Duration, Instant};
+
+use quinn_proto::{ReadError, StreamId};
+
+use crate::limits;
+use crate::types::Fingerprint;
+use crate::wire::control::{self, Message, Next};
+
+/// HELLO as it outlives the buffer that it was read from.
+#[derive(Clone, Debug)]
+pub struct OwnedHello {
+    pub version: u16,
+    pub id: u16,
+    pub fingerprint: Fingerprint,
+    pub epoch: u32,
+    pub network: String,
+}
+
+/// The one bidirectional stream that the client opens.
+pub struct ControlStream {
+    pub stream: Option<StreamId>,
+    pub outgoing: Vec<u8>,
+    incoming: Vec<u8>,
+    /// Bytes of a long message of an unknown type that are still to come.
+    skip: usize,
+    budget: Budget,
+    /// The budget is used up: reading goes on then.
+    pub resume_at: Option<Instant>,
+}
+
+impl ControlStream {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            stream: None,
+            outgoing: Vec::new(),
+            incoming: Vec::new(),
+            skip: 0,
+            budget: Budget::new(now),
+            resume_at: None,
+        }
+    }
+
+    /// True: something was written.
+    pub fn write(&mut self, quinn: &mut quinn_proto::Connection) -> bool {
+        let Some(stream) = self.stream.filter(|_| !self.outgoing.is_empty()) else { return false };
+        let written = quinn.send_stream(stream).write(&self.outgoing).unwrap_or(0);
+        self.outgoing.drain(..written);
+        written > 0
+    }
+
+    /// The next HELLO; other messages are skipped. An error is the reason to close the connection.
+    pub fn next(
+        &mut self,
+        now: Instant,
+        quinn: &mut quinn_proto::Connection,
+    ) -> Result<Option<OwnedHello>, &'static str> {
+        self.budget.refill(now);
+        self.resume_at = None;
+        loop {
+            if let Some(message) = self.parse()? {
+                return Ok(Some(message));
+            }
+            if self.budget.is_empty() {
+                self.resume_at = Some(now + Duration::from_secs(1));
+                return Ok(None);
+            }
+            if !self.read(quinn)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Messages that are here as a whole; stops at a HELLO.
+    fn parse(&mut self) -> Result<Option<OwnedHello>, &'static str> {
+        while !self.budget.is_empty() {
+            let skipped = self.skip.min(self.incoming.len());
+            self.incoming.drain(..skipped);
+            self.skip -= skipped;
+            match control::next(&self.incoming) {
+                Err(_) => return Err("malformed control message"),
+                Ok(Next::Incomplete) => return Ok(None),
+                Ok(Next::Skip(bytes)) => {
+                    self.budget.spend_message();
+                    self.skip = bytes;
+                }
+                Ok(Next::Message(message, taken)) => {
+                    self.budget.spend_message();
+                    let hello = owned(&message);
+                    self.incoming.drain(..taken);
+                    if hello.is_some() {
+                        return Ok(hello);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// True: there may be more.
+    fn read(&mut self, quinn: &mut quinn_proto::Connection) -> Result<bool, &'static str> {
+        let Some(stream) = self.stream else { return Ok(false) };
+        let mut receive = quinn.recv_stream(stream);
+        let Ok(mut chunks) = receive.read(true) else { return Err("the control stream was closed") };
+        let mut more = false;
+        let result = match chunks.next(4096) {
+            Ok(Some(chunk)) => {
+                self.budget.spend_bytes(chunk.bytes.len());
+                self.incoming.extend_from_slice(&chunk.bytes);
+                more = true;
+                Ok(())
+            }
+            Err(ReadError::Blocked) => Ok(()),
+            Ok(None) | Err(ReadError::Reset(_)) => Err("the control stream was closed"),
+        };
+        // The window that this opens travels with the next packet.
+        let _ = chunks.finalize();
+        result.map(|()| more)
+    }
+}
+
+fn owned(message: &Message<'_>) -> Option<OwnedHello> {
+    let Message::Hello(hello) = message else { return None };
+    Some(OwnedHello {
+        version: hello.version,
+        id: hello.id,
+        fingerprint: hello.fingerprint,
+        epoch: hello.epoch,
+        network: hello.network.to_owned(),
+    })
+}
+
+/// Token buckets for what a peer may say on its control stream.
+struct Budget {
+    bytes: u32,
+    messages: u32,
+    refilled: Instant,
+}
+
+impl Budget {
+    fn new(now: Instant) -> Self {
+        Self { bytes: limits::CONTROL_BURST_BYTES, messages: limits::CONTROL_BURST_MESSAGES, refilled: now }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let ms = now.saturating_duration_since(self.refilled).as_millis().min(10_000) as u32;
+        if ms < 10 {
+            return;
+        }
+        self.refilled = now;
+        self.bytes = (self.bytes + limits::CONTROL_RATE_BYTES / 1000 * ms).min(limits::CONTROL_BURST_BYTES);
+        self.messages =
+            (self.messages + limits::CONTROL_RATE_MESSAGES * ms / 1000).min(limits::CONTROL_BURST_MESSAGES);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes == 0 || self.messages == 0
+    }
+
+    fn spend_bytes(&mut self, n: usize) {
+        self.bytes = self.bytes.saturating_sub(n as u32);
+    }
+
+    fn spend_message(&mut self) {
+        self.messages = self.messages.saturating_sub(1);
+    }
+}
