@@ -83,6 +83,28 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A further address of the same peer is tried this long after the one before (RFC 8305, 5: 250 ms).
 pub const DIAL_STAGGER: Duration = Duration::from_millis(250);
+/// When a connection is up, the other addresses have some of its round trips to answer before the fastest is chosen, and
+/// at least and at most this long after the last was dialed. The peer waits [`HELLO_TIMEOUT`] for those left over.
+pub const COMPARE_ROUND_TRIPS: u32 = 8;
+pub const COMPARE_MIN: Duration = Duration::from_secs(1);
+pub const COMPARE_MAX: Duration = Duration::from_secs(2);
+/// PINGs whose answers tell the round trip of an address, the least of them counts.
+pub const COMPARE_PINGS: u8 = 4;
+/// A connection whose round trip was only measured goes after this long: before the peer gives it up.
+pub const MEASURE_TIMEOUT: Duration = Duration::from_millis(4500);
+/// Other addresses of a peer are compared with the one in use after half to all of this, and sooner again when one was
+/// clearly faster.
+pub const COMPARE_EVERY: Duration = Duration::from_secs(600);
+pub const COMPARE_AGAIN: Duration = Duration::from_secs(20);
+/// Clearly faster: by a fifth and by this, for this long (protocol).
+pub const FASTER_BY: Duration = Duration::from_millis(5);
+pub const FASTER_FOR: Duration = Duration::from_secs(30);
+/// In the race for the first connection, a difference below this is none.
+pub const FASTER_AT_FIRST: Duration = Duration::from_millis(1);
+/// How long a connection that was replaced still takes what is under way: at the end that dialed, and at the other, which
+/// leaves the closing to it.
+pub const LINGER_CLIENT: Duration = Duration::from_secs(1);
+pub const LINGER_SERVER: Duration = Duration::from_secs(3);
 /// Addresses tried in one attempt. More are left out.
 pub const CANDIDATES: usize = 8;
 /// Pause after a failed attempt: doubled each time from the first to the last, and drawn from its upper half.

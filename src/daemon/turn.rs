@@ -14,7 +14,7 @@ use super::{Options, now, reload, report, unix_s};
 use crate::cli::Failure;
 use crate::config::{Mtu, Network};
 use crate::limits;
-use crate::link::Transmit;
+use crate::link::{Query, Transmit};
 use crate::node::{Node, Output};
 use crate::pki::clock::WallClock;
 use crate::sys::signal::{Signal, Signals};
@@ -89,8 +89,8 @@ impl Loop<'_> {
         loop {
             let time = now();
             self.clock.set(unix_s());
-            self.flush(time, state)?;
             self.serve(time);
+            self.flush(time, state)?;
             self.wait(state).map_err(broken)?;
             let time = now();
             if state.waiter.is_ready(TIMER) {
@@ -135,15 +135,23 @@ impl Loop<'_> {
 
     /// Sends and writes everything that the node has ready.
     fn flush(&mut self, time: Instant, state: &mut State) -> Result<(), Failure> {
-        self.transmit(time, state);
-        self.write_tap()?;
+        // First: an address that is answered for is dialed in the same turn.
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Carrier(on) => self.set_carrier(on)?,
-                Output::Resolve(query) => self.control.resolve(query),
+                Output::Resolve(query) => self.resolve(time, query),
             }
         }
-        Ok(())
+        self.transmit(time, state);
+        self.write_tap()
+    }
+
+    /// Addresses need no name server.
+    fn resolve(&mut self, time: Instant, query: Query) {
+        match query.host.parse() {
+            Ok(address) => self.node.handle_resolved(time, &query, &Ok(vec![address])),
+            Err(_) => self.control.resolve(query),
+        }
     }
 
     fn write_tap(&mut self) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::connection::{Connection, Role, Stage};
+use super::connection::{Attempt, Connection, Role, Settled, Stage};
 use super::peer::{Slot, State};
 use super::{Event, Links};
 use crate::pki::verify::Member;
@@ -15,28 +15,21 @@ impl Links {
     pub(super) fn bring_up(&mut self, now: Instant, slot: Slot, link: LinkId) {
         let Some(connection) = self.table.find_mut(slot) else { return };
         connection.set_up(now);
-        let (role, member) = (connection.role, connection.member.clone());
-        let facts = format!(
-            "rtt {}, mtu {}, via {}",
-            milliseconds(connection.rtt()),
-            connection.max_datagram(),
-            connection.remote()
-        );
+        let (role, member, attempt) = (connection.role, connection.member.clone(), connection.attempt);
+        let (rtt, remote) = (connection.rtt(), connection.remote());
+        let facts = format!("rtt {}, mtu {}, via {remote}", milliseconds(rtt), connection.max_datagram());
         let link = self.merge(now, slot, link, member.as_ref());
         let Some(own) = self.link_mut(link) else { return };
         let replaced = own.with_role(role);
         let first = !own.is_up();
         own.attach(slot, role);
         own.member = member;
-        match role {
-            Role::Client => own.dialer.handle_up(now),
-            Role::Server => own.dialer.hurry(now),
+        match attempt {
+            Some(Attempt { endpoint, .. }) => own.dialer.handle_up(now, endpoint, remote, rtt),
+            None => own.dialer.hurry(now),
         }
-        if let Some(old) = replaced {
-            self.retire(now, old, CloseCode::Replaced, "a newer connection took its place");
-        }
-        if role == Role::Client {
-            self.end_race(now, link, slot);
+        if let Some(old) = replaced.and_then(|old| self.table.find_mut(old)) {
+            old.linger(now);
         }
         self.rechoose(link);
         if first {
@@ -124,16 +117,16 @@ impl Links {
     /// A connection is over.
     pub(super) fn handle_lost(&mut self, now: Instant, slot: Slot, reason: String, code: Option<u64>) {
         let Some(connection) = self.table.find(slot) else { return };
-        let role = connection.role;
+        let attempt = connection.attempt;
         let Some(id) = connection.link else {
             return self.events.push_back(Event::Refusal(reason));
         };
         let Some(link) = self.links.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
         let was_up = link.detach(slot);
-        match (role, was_up) {
-            (Role::Client, true) => link.dialer.handle_down(now),
-            (Role::Client, false) => link.dialer.handle_failed(),
-            (Role::Server, _) => {}
+        match (attempt, was_up) {
+            (Some(Attempt { race, .. }), true) => link.dialer.handle_down(now, race),
+            (Some(Attempt { race, .. }), false) => link.dialer.handle_failed(race),
+            (None, _) => {}
         }
         // A peer that says goodbye in a race that another connection has won is no news.
         let replaced = code == Some(CloseCode::Replaced as u64);
@@ -146,6 +139,9 @@ impl Links {
                 self.events.push_back(Event::Refusal(reason.clone()));
             }
             link.reason = reason;
+        }
+        if attempt.is_some() {
+            self.promote(now, id);
         }
         self.remove_if_unused(id);
         self.poll_dialers(now);
@@ -174,6 +170,29 @@ impl Links {
             && !used
         {
             *place = None;
+        }
+    }
+
+    /// What a batch of input told about a connection that is up.
+    pub(super) fn handle_settled(&mut self, now: Instant, slot: Slot, id: LinkId, settled: Settled) {
+        if settled.moved {
+            self.handle_peer_moved(now, slot, id);
+        }
+        if settled.measured {
+            self.compare_roles(now, id);
+        }
+        if settled.recovered || settled.measured {
+            self.rechoose(id);
+        }
+    }
+
+    /// Prefers the connection whose round trip is clearly less.
+    fn compare_roles(&mut self, now: Instant, id: LinkId) {
+        let Some(link) = self.link(id) else { return };
+        let rtt = |role| self.table.find(link.with_role(role)?)?.least_rtt();
+        let (client, server) = (rtt(Role::Client), rtt(Role::Server));
+        if let Some(link) = self.link_mut(id) {
+            link.selector.update(now, client, server);
         }
     }
 

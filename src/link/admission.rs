@@ -63,6 +63,7 @@ impl Links {
                 return self.handle_lost(now, slot, String::new(), Some(CloseCode::Replaced as u64));
             }
             Ok(member) => match self.admit(now, slot, &member) {
+                Ok(link) if self.is_second(slot, link) => return self.measure(now, slot, link, member),
                 Ok(link) => return self.greet(now, slot, link, member),
                 Err(refused) => refused,
             },
@@ -70,15 +71,37 @@ impl Links {
         self.give_up(now, slot, code, &reason);
     }
 
-    /// Whether another address of the same node has answered before. Only one of them says HELLO: the peer takes the
-    /// newest that does, and over a long path both ends would close what the other has chosen.
-    pub(super) fn is_beaten(&self, slot: Slot, member: &Member) -> bool {
+    /// Whether the same node is being greeted as another peer. Only one of them says HELLO: the peer takes the newest
+    /// that does, and over a long path both ends would close what the other has chosen.
+    fn is_beaten(&self, slot: Slot, member: &Member) -> bool {
         let Some(own) = self.table.find(slot).filter(|own| own.role == Role::Client) else { return false };
         self.table.iter().any(|(_, other)| {
-            let same =
-                other.link == own.link || other.member.as_ref().is_some_and(|it| it.is_same_node(member));
-            same && other.role == Role::Client && other.stage == Stage::Greeting
+            let same = other.member.as_ref().is_some_and(|it| it.is_same_node(member));
+            same && other.link != own.link && other.role == Role::Client && other.stage == Stage::Greeting
         })
+    }
+
+    /// Whether we dialed, and another address of this peer has answered before: it is only measured.
+    fn is_second(&self, slot: Slot, link: LinkId) -> bool {
+        self.table.find(slot).is_some_and(|own| own.role == Role::Client) && self.has_own(link)
+    }
+
+    /// Whether one of our own connections to this peer is up or about to be.
+    pub(super) fn has_own(&self, link: LinkId) -> bool {
+        self.connections().any(|own| {
+            own.link == Some(link)
+                && own.role == Role::Client
+                && matches!(own.stage, Stage::Greeting | Stage::Up)
+        })
+    }
+
+    fn measure(&mut self, now: Instant, slot: Slot, link: LinkId, member: Member) {
+        if let Some(connection) = self.table.find_mut(slot) {
+            connection.link = Some(link);
+            connection.member = Some(member);
+            connection.measure(now);
+        }
+        self.table.touch(slot);
     }
 
     /// The link for a member that has connected, or why there is none.

@@ -3,6 +3,9 @@
 //!
 //! ```text
 //! handshaking --Connected--> greeting --HELLO of both--> up --> closed --drained--> gone
+//!                  |            ^                         |        ^
+//!                  v            | the fastest             v        |
+//!               measuring ------+                     lingering ---+  replaced: takes what is under way
 //! ```
 
 use std::net::SocketAddr;
@@ -16,7 +19,7 @@ use rustls::pki_types::CertificateDer;
 use super::SocketId;
 use super::control::{ControlStream, OwnedHello};
 use super::liveness::{Action, Liveness};
-use super::meter::LossMeter;
+use super::meter::{LossMeter, RttMeter};
 use super::reason;
 use crate::limits;
 use crate::pki::tls;
@@ -36,9 +39,20 @@ pub enum Role {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
     Handshaking,
+    /// Another address of the peer carries already: only the round trip is measured.
+    Measuring,
     Greeting,
     Up,
+    /// Another connection carries: nothing more is sent here.
+    Lingering,
     Closed,
+}
+
+/// What a connection that we opened came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    pub race: u32,
+    pub endpoint: usize,
 }
 
 /// What a connection reports to the links.
@@ -59,6 +73,8 @@ pub struct Connection {
     pub stage: Stage,
     pub member: Option<Member>,
     pub link: Option<LinkId>,
+    /// With role client.
+    pub attempt: Option<Attempt>,
     pub began: Instant,
     liveness: Liveness,
     control: ControlStream,
@@ -68,6 +84,22 @@ pub struct Connection {
     /// Bytes of DATAGRAM frames in the packet that the queue is filling now.
     filled: usize,
     loss: LossMeter,
+    rtt: RttMeter,
+    /// PINGs still to be sent to measure the round trip, one after the answer to the other.
+    pings: u8,
+    /// Where the peer was when last looked at.
+    seen_at: SocketAddr,
+}
+
+/// What [`Connection::settle`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Settled {
+    /// It is suspect no more.
+    pub recovered: bool,
+    /// A round trip was measured.
+    pub measured: bool,
+    /// The peer sends from another address now.
+    pub moved: bool,
 }
 
 /// What type and length of a DATAGRAM frame really take.
@@ -84,6 +116,7 @@ impl Connection {
         Self {
             began: now,
             liveness: Liveness::new(now, limits::INITIAL_RTT),
+            seen_at: quinn.remote_address(),
             quinn,
             handle,
             role,
@@ -91,6 +124,9 @@ impl Connection {
             stage: Stage::Handshaking,
             member: None,
             link: None,
+            attempt: None,
+            rtt: RttMeter::default(),
+            pings: 0,
             control: ControlStream::new(now),
             deadline: now + limits::DIAL_TIMEOUT,
             max_datagram: 0,
@@ -111,8 +147,19 @@ impl Connection {
         self.liveness.is_suspect()
     }
 
+    /// Round trip, smoothed.
     pub fn rtt(&self) -> Duration {
         self.quinn.rtt()
+    }
+
+    /// Round trip without the queues on the way; `None`: not measured yet.
+    pub fn least_rtt(&self) -> Option<Duration> {
+        self.rtt.least()
+    }
+
+    /// Whether frames may come in.
+    pub fn takes_frames(&self) -> bool {
+        matches!(self.stage, Stage::Up | Stage::Lingering)
     }
 
     /// Largest overlay datagram that the path carries now, bytes; 0 before the handshake.
@@ -169,12 +216,36 @@ impl Connection {
         self.write_control(now);
     }
 
+    /// Another address of the peer has answered before: the round trip is measured, and nothing said.
+    pub fn measure(&mut self, now: Instant) {
+        self.stage = Stage::Measuring;
+        self.deadline = now + limits::MEASURE_TIMEOUT;
+        self.sample(now);
+    }
+
+    /// Measures the round trip anew, with a few PINGs.
+    pub fn sample(&mut self, now: Instant) {
+        self.pings = limits::COMPARE_PINGS;
+        self.quinn.ping();
+        self.liveness.sent(now);
+    }
+
+    /// Another connection has taken its place.
+    pub fn linger(&mut self, now: Instant) {
+        self.stage = Stage::Lingering;
+        let time = if self.role == Role::Client { limits::LINGER_CLIENT } else { limits::LINGER_SERVER };
+        self.deadline = now + time;
+    }
+
     /// HELLO of the peer was accepted.
     pub fn set_up(&mut self, now: Instant) {
         self.stage = Stage::Up;
         self.liveness = Liveness::new(now, self.quinn.rtt());
         let acks = self.quinn.stats().frame_rx.acks;
         self.liveness.acked(now, acks, self.quinn.rtt());
+        if self.role == Role::Client {
+            self.sample(now);
+        }
     }
 
     /// Asks for an ACK now: the network may have changed.
@@ -183,6 +254,18 @@ impl Connection {
             self.quinn.ping();
             self.liveness.sent(now);
         }
+    }
+
+    /// Our own address may have changed: QUIC goes on from the new one with another connection id (RFC 9000, 9.5).
+    pub fn migrate(&mut self) {
+        if self.is_up() {
+            self.quinn.local_address_changed();
+        }
+    }
+
+    /// The kernel does not even send to it: suspect at once, without waiting for an ACK to be late.
+    pub fn doubt(&mut self, now: Instant) {
+        self.liveness.doubt(now);
     }
 
     pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) {
@@ -200,7 +283,7 @@ impl Connection {
                 Event::ConnectionLost { reason } => {
                     let seen = self.stage;
                     self.stage = Stage::Closed;
-                    if seen != Stage::Closed {
+                    if seen != Stage::Closed && seen != Stage::Lingering {
                         return Some(self.lost(&reason));
                     }
                 }
@@ -260,20 +343,30 @@ impl Connection {
         }
     }
 
-    /// Takes note of ACKs and of the path MTU; call once after a batch of input. True: suspect no more.
-    pub fn settle(&mut self, now: Instant) -> bool {
-        if self.stage != Stage::Up {
-            return false;
+    /// Takes note of ACKs, of the path MTU and of where the peer is; call once after a batch of input.
+    pub fn settle(&mut self, now: Instant) -> Settled {
+        if self.stage != Stage::Up && self.stage != Stage::Measuring {
+            return Settled::default();
         }
         let stats = self.quinn.stats();
+        let moved = core::mem::replace(&mut self.seen_at, self.quinn.remote_address()) != self.seen_at;
+        if moved {
+            self.rtt.forget();
+        }
+        let measured = self.rtt.update(now, stats.frame_rx.acks, self.quinn.rtt());
+        if measured && self.pings > 0 {
+            self.pings -= 1;
+            self.quinn.ping();
+        }
         self.loss.update(now, stats.path.sent_packets, stats.path.lost_packets);
         self.max_datagram = self.quinn.datagrams().max_size().unwrap_or(0);
-        self.liveness.acked(now, stats.frame_rx.acks, self.quinn.rtt())
+        let recovered = self.liveness.acked(now, stats.frame_rx.acks, self.quinn.rtt());
+        Settled { recovered: recovered && self.is_up(), measured, moved }
     }
 
     pub fn next_timeout(&mut self) -> Option<Instant> {
         let own = match self.stage {
-            Stage::Handshaking | Stage::Greeting => Some(self.deadline),
+            Stage::Handshaking | Stage::Measuring | Stage::Greeting | Stage::Lingering => Some(self.deadline),
             Stage::Up => Some(self.liveness.next_timeout()),
             Stage::Closed => None,
         };
@@ -287,9 +380,9 @@ impl Connection {
             self.quinn.handle_timeout(now);
         }
         match self.stage {
-            Stage::Handshaking | Stage::Greeting if now >= self.deadline => Some(Overdue::Stage),
             Stage::Up => self.handle_liveness(now),
-            _ => None,
+            Stage::Closed => None,
+            _ => (now >= self.deadline).then_some(Overdue::Stage),
         }
     }
 
@@ -309,7 +402,7 @@ impl Connection {
 /// What took too long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Overdue {
-    /// The handshake or HELLO.
+    /// The handshake, the comparison, HELLO or what was under way.
     Stage,
     /// An ACK, long enough to prefer other ways.
     Suspect,

@@ -3,13 +3,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quinn_proto::crypto::rustls::QuicClientConfig;
 
-use super::connection::{Connection, Role, Stage};
+use super::connection::{Attempt, Connection, Role, Stage};
 use super::peer::{self, Link, Slot, State};
-use super::{Config, Credentials, Event, Links, Purpose, Query, dial};
+use super::race::Purpose;
+use super::select::is_clearly_faster;
+use super::{Config, Credentials, Event, Links, Query, dial};
 use crate::limits;
 use crate::pki::tls;
 use crate::types::LinkId;
@@ -27,7 +29,7 @@ impl Links {
             {
                 link.reason = format!("{reason}: {}", query.host);
             }
-            link.dialer.handle_resolved(now, query.race, query.endpoint, addresses);
+            link.dialer.handle_resolved(now, query.race, query.endpoint, addresses, query.port);
             self.poll_dialers(now);
         }
     }
@@ -39,11 +41,18 @@ impl Links {
                 let id = link.id;
                 match action {
                     dial::Action::Resolve { race, endpoint, host, port } => {
+                        let host = match host {
+                            peer::Host::Address(address) => address.to_string(),
+                            peer::Host::Name(name) => name,
+                        };
                         let generation = link.generation;
                         let query = Query { host, port, link: id, generation, race, endpoint };
                         self.events.push_back(Event::Resolve(query));
                     }
-                    dial::Action::Dial { endpoint, address } => self.dial(now, id, endpoint, address),
+                    dial::Action::Dial { race, endpoint, address } => {
+                        self.dial(now, id, Attempt { race, endpoint }, address);
+                    }
+                    dial::Action::Decide(purpose) => self.decide(now, id, purpose),
                     dial::Action::Failed => {
                         let line = format!("link {}: {}", link.title(), link.reason);
                         self.events.push_back(Event::Detail(line));
@@ -55,7 +64,7 @@ impl Links {
         }
     }
 
-    pub(super) fn show_dialing(&mut self, place: usize) {
+    fn show_dialing(&mut self, place: usize) {
         if let Some(Some(link)) = self.links.get_mut(place)
             && !link.is_up()
         {
@@ -63,34 +72,34 @@ impl Links {
         }
     }
 
-    pub(super) fn dial(&mut self, now: Instant, id: LinkId, endpoint: usize, address: SocketAddr) {
-        if let Err(reason) = self.try_dial(now, id, endpoint, address)
+    fn dial(&mut self, now: Instant, id: LinkId, attempt: Attempt, address: SocketAddr) {
+        if let Err(reason) = self.try_dial(now, id, attempt, address)
             && let Some(link) = self.link_mut(id)
         {
             link.reason = reason;
-            link.dialer.handle_failed();
+            link.dialer.handle_failed(attempt.race);
         }
     }
 
-    pub(super) fn try_dial(
+    fn try_dial(
         &mut self,
         now: Instant,
         id: LinkId,
-        endpoint: usize,
+        attempt: Attempt,
         address: SocketAddr,
     ) -> Result<(), String> {
         let socket = self
             .config
             .sockets
             .iter()
-            .find(|socket| socket.purpose == Purpose::Dial && socket.ipv6 == address.is_ipv6())
+            .find(|socket| socket.purpose == super::Purpose::Dial && socket.ipv6 == address.is_ipv6())
             .map(|socket| socket.id)
             .ok_or_else(|| format!("{address}: no socket of this address family"))?;
         if self.table.is_full() {
             return Err(format!("all {} connections are taken", limits::CONNECTIONS));
         }
         let link = self.links.get_mut(usize::from(id.0)).and_then(Option::as_mut).ok_or("no such link")?;
-        let name = link.config.as_ref().and_then(|config| server_name(config, endpoint));
+        let name = link.config.as_ref().and_then(|config| server_name(config, attempt.endpoint));
         let crypto = client_crypto(&self.config, link, name.is_some())?;
         let config = self.transports.client(address, crypto);
         let name = name.unwrap_or_else(|| address.ip().to_string());
@@ -100,25 +109,64 @@ impl Links {
             .map_err(|error| format!("{address}: {error}"))?;
         let mut connection = Connection::new(quinn, handle, Role::Client, socket, now);
         connection.link = Some(id);
+        connection.attempt = Some(attempt);
         self.table.insert(connection);
         Ok(())
     }
 
-    /// The other attempts of a race are over.
-    pub(super) fn end_race(&mut self, now: Instant, link: LinkId, winner: Slot) {
-        let losers: Vec<Slot> = self
-            .table
-            .iter()
-            .filter(|(slot, connection)| {
-                *slot != winner
-                    && connection.link == Some(link)
-                    && connection.role == Role::Client
-                    && matches!(connection.stage, Stage::Handshaking | Stage::Greeting)
-            })
-            .map(|(slot, _)| slot)
-            .collect();
-        for slot in losers {
-            self.retire(now, slot, CloseCode::Replaced, "another address answered first");
+    /// A race is over: the connection with the least round trip carries from now on, the others close.
+    fn decide(&mut self, now: Instant, id: LinkId, purpose: Purpose) {
+        let own = self.link(id).and_then(|link| self.table.find(link.with_role(Role::Client)?));
+        let Some(present) = own.and_then(Connection::least_rtt) else { return };
+        let best = self.fastest_measured(id);
+        let faster = best.filter(|(_, rtt)| match purpose {
+            Purpose::Reach => *rtt + limits::FASTER_AT_FIRST < present,
+            Purpose::Compare => is_clearly_faster(*rtt, present),
+        });
+        let address = faster.and_then(|(slot, _)| self.table.find(slot)).map(Connection::remote);
+        let moves = match (purpose, self.link_mut(id)) {
+            (Purpose::Compare, Some(link)) => link.dialer.judge(now, address),
+            _ => true,
+        };
+        let winner = faster.map(|(slot, _)| slot).filter(|_| moves);
+        self.end_race(now, id, winner);
+        if let Some(slot) = winner {
+            self.greet_measured(now, slot, id);
+        }
+    }
+
+    /// The connection that carried, or was to, is gone: the best of those that answered takes its place.
+    pub(super) fn promote(&mut self, now: Instant, id: LinkId) {
+        if !self.has_own(id)
+            && let Some((slot, _)) = self.fastest_measured(id)
+        {
+            self.greet_measured(now, slot, id);
+        }
+    }
+
+    fn greet_measured(&mut self, now: Instant, slot: Slot, id: LinkId) {
+        if let Some(member) = self.table.find(slot).and_then(|own| own.member.clone()) {
+            self.greet(now, slot, id, member);
+        }
+    }
+
+    fn fastest_measured(&self, id: LinkId) -> Option<(Slot, Duration)> {
+        let measured =
+            self.table.iter().filter(|(_, own)| own.link == Some(id) && own.stage == Stage::Measuring);
+        measured.map(|(slot, own)| (slot, own.least_rtt().unwrap_or(own.rtt()))).min_by_key(|(_, rtt)| *rtt)
+    }
+
+    /// Ends all other attempts.
+    fn end_race(&mut self, now: Instant, id: LinkId, winner: Option<Slot>) {
+        for slot in 0..limits::CONNECTIONS {
+            let loses = |own: &Connection| {
+                own.link == Some(id)
+                    && own.role == Role::Client
+                    && matches!(own.stage, Stage::Handshaking | Stage::Measuring)
+            };
+            if Some(slot) != winner && self.table.find(slot).is_some_and(loses) {
+                self.retire(now, slot, CloseCode::Replaced, "another address is faster");
+            }
         }
     }
 }

@@ -80,6 +80,12 @@ impl Liveness {
         core::mem::take(&mut self.suspect)
     }
 
+    /// Nothing gets out: as if an ACK were overdue.
+    pub fn doubt(&mut self, now: Instant) {
+        let overdue = now.checked_sub(self.patience()).unwrap_or(now);
+        self.waiting = Some(self.waiting.map_or(overdue, |since| since.min(overdue)));
+    }
+
     pub fn next_timeout(&self) -> Instant {
         match self.waiting {
             Some(since) if self.suspect => self.next_ping.min(since + self.death()),

@@ -15,9 +15,11 @@ pub mod liveness;
 mod meter;
 mod moving;
 pub mod peer;
+mod race;
 mod reason;
 mod receive;
 mod reload;
+mod select;
 mod table;
 pub mod transport;
 pub mod window;
@@ -31,7 +33,7 @@ use bytes::{Bytes, BytesMut};
 use quinn_proto::crypto::rustls::QuicServerConfig;
 use quinn_proto::{DatagramEvent, Endpoint, ServerConfig};
 
-use self::connection::{Connection, Overdue, Report, Role};
+use self::connection::{Connection, Overdue, Report, Role, Stage};
 use self::fragment::{Rejoiner, Splitter};
 use self::peer::{Link, Slot};
 use self::table::Table;
@@ -313,10 +315,9 @@ impl Links {
             }
         }
         let Some(connection) = self.table.find_mut(slot) else { return };
-        if connection.settle(now)
-            && let Some(link) = connection.link
-        {
-            self.rechoose(link);
+        let settled = connection.settle(now);
+        if let Some(link) = connection.link.filter(|_| connection.is_up()) {
+            self.handle_settled(now, slot, link, settled);
         }
         self.exchange_events(slot);
         self.table.remove_drained(slot);
@@ -359,22 +360,28 @@ impl Links {
                 connection.close(now, CloseCode::Dead, "no acknowledgement for too long");
                 self.handle_lost(now, slot, format!("{remote} answers no more"), None);
             }
-            Overdue::Stage => {
-                let greeted = connection.stage == connection::Stage::Greeting;
-                connection.close(now, CloseCode::Protocol, "no HELLO in time");
-                if connection.link.is_none() {
-                    return self
-                        .events
-                        .push_back(Event::Detail(format!("{remote}: handshake not finished in time")));
-                }
-                let reason = if greeted {
-                    format!("no HELLO from {remote} in time")
-                } else {
-                    reason::no_answer(remote)
-                };
-                self.handle_lost(now, slot, reason, None);
-            }
+            Overdue::Stage => self.handle_overdue_stage(now, slot),
         }
+    }
+
+    /// A stage took too long, or as long as it was meant to.
+    fn handle_overdue_stage(&mut self, now: Instant, slot: Slot) {
+        let Some(connection) = self.table.find_mut(slot) else { return };
+        let (remote, stage, link) = (connection.remote(), connection.stage, connection.link);
+        if matches!(stage, Stage::Measuring | Stage::Lingering) {
+            connection.close(now, CloseCode::Replaced, "another connection carries");
+            return link.into_iter().for_each(|link| self.remove_if_unused(link));
+        }
+        connection.close(now, CloseCode::Protocol, "no HELLO in time");
+        if link.is_none() {
+            let line = format!("{remote}: handshake not finished in time");
+            return self.events.push_back(Event::Detail(line));
+        }
+        let reason = match stage {
+            Stage::Greeting => format!("no HELLO from {remote} in time"),
+            _ => reason::no_answer(remote),
+        };
+        self.handle_lost(now, slot, reason, None);
     }
 
     fn add_link(&mut self, now: Instant, config: Option<peer::Config>) -> Option<LinkId> {

@@ -4,31 +4,69 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::connection::{Connection, Role, Stage};
+use super::peer::Slot;
 use super::{Links, Transmit};
 use crate::limits;
+use crate::types::LinkId;
+use crate::wire::control::CloseCode;
 
 impl Links {
     /// Our addresses or routes have changed: who is up is asked, who waits is dialed now.
     pub fn handle_network_change(&mut self, now: Instant) {
+        for slot in 0..limits::CONNECTIONS {
+            if let Some(connection) = self.table.find_mut(slot).filter(|own| own.role == Role::Client) {
+                connection.migrate();
+            }
+        }
         self.hurry(now);
         self.settle(now);
     }
 
     /// The kernel refused to send this, and would refuse it again: there is no route, or the address is gone.
-    pub fn handle_unsent(&mut self, _now: Instant, transmit: &Transmit, reason: &str) {
-        log::debug!("to {}: {reason}", transmit.destination);
+    pub fn handle_unsent(&mut self, now: Instant, transmit: &Transmit, reason: &str) {
+        let is_it = |own: &Connection| own.socket == transmit.socket && own.remote() == transmit.destination;
+        for slot in 0..limits::CONNECTIONS {
+            let Some(connection) = self.table.find_mut(slot).filter(|own| is_it(own)) else { continue };
+            match connection.stage {
+                Stage::Up => connection.doubt(now),
+                Stage::Handshaking if connection.role == Role::Client => {
+                    let reason = format!("no way to {}: {reason}", transmit.destination);
+                    connection.close(now, CloseCode::Replaced, "");
+                    self.handle_lost(now, slot, reason, None);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The peer's packets come from another address now: what we dialed may lead nowhere. It is asked at once, and the
+    /// other connection takes over if there is no answer.
+    pub(super) fn handle_peer_moved(&mut self, now: Instant, moved: Slot, id: LinkId) {
+        let Some(link) = self.link(id) else { return };
+        let remote = self.table.find(moved).map(Connection::remote);
+        let line = remote.map(|remote| format!("link {}: the peer is at {remote} now", link.title()));
+        let others: heapless::Vec<Slot, 2> =
+            link.connections.iter().map(|(slot, _)| *slot).filter(|slot| *slot != moved).collect();
+        for slot in others {
+            if let Some(connection) = self.table.find_mut(slot) {
+                connection.probe(now);
+            }
+            self.table.touch(slot);
+        }
+        line.into_iter().for_each(|line| self.note(line));
     }
 
     /// Addresses of all connections, and of those that are being opened.
     pub fn remotes(&self) -> impl Iterator<Item = SocketAddr> {
-        self.connections().map(super::connection::Connection::remote)
+        self.connections().map(Connection::remote)
     }
 
     /// The way to this address leads into our own tunnel now.
     pub fn handle_inside(&mut self, now: Instant, remote: SocketAddr, reason: &str) {
         for slot in 0..limits::CONNECTIONS {
             if self.table.find(slot).is_some_and(|own| own.remote() == remote) {
-                self.give_up(now, slot, crate::wire::control::CloseCode::Bye, reason);
+                self.give_up(now, slot, CloseCode::Bye, reason);
             }
         }
     }

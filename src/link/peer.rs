@@ -10,8 +10,9 @@ use quinn_proto::crypto::rustls::QuicClientConfig;
 
 use super::connection::Role;
 use super::dial::Dialer;
+use super::select::Selector;
 use crate::pki::verify::Member;
-use crate::types::LinkId;
+use crate::types::{LinkId, NodeId};
 
 /// What the configuration says about one peer.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -82,6 +83,7 @@ pub struct Link {
     pub crypto: [Option<Arc<QuicClientConfig>>; 2],
     /// Connections that are up.
     pub connections: Vec<(Slot, Role), CONNECTIONS>,
+    pub selector: Selector,
     /// The one that carries.
     pub active: Option<Slot>,
     pub state: State,
@@ -105,6 +107,7 @@ impl Link {
             dialer: Dialer::new(endpoints, now, seed.wrapping_add(u64::from(id.0) << 32)),
             crypto: [None, None],
             connections: Vec::new(),
+            selector: Selector::new(),
             active: None,
             state: State::Down,
             reason: if waits { "waits for the peer to dial".to_owned() } else { String::new() },
@@ -161,10 +164,19 @@ impl Link {
         self.connections.len() < before
     }
 
-    /// Chooses which connection carries: our own first, one that answers before one that does not.
+    /// The connection whose stream carries control messages: the one that the node with the lower id opened, if it
+    /// is there. Both ends choose alike.
+    pub fn control(&self, me: NodeId) -> Option<Slot> {
+        let lower = self.member.as_ref().is_some_and(|member| me < member.id);
+        let role = if lower { Role::Client } else { Role::Server };
+        self.with_role(role).or_else(|| self.connections.first().map(|(slot, _)| *slot))
+    }
+
+    /// Chooses which connection carries: one that answers before one that does not, then the preferred one.
     /// Returns whether all are suspect.
     pub fn choose(&mut self, is_suspect: impl Fn(Slot) -> bool) -> bool {
-        let rank = |(slot, role): &(Slot, Role)| (is_suspect(*slot), *role != Role::Client);
+        let preferred = self.selector.preferred();
+        let rank = |(slot, role): &(Slot, Role)| (is_suspect(*slot), *role != preferred);
         let best = self.connections.iter().min_by_key(|connection| rank(connection));
         self.active = best.map(|(slot, _)| *slot);
         best.is_some_and(|(slot, _)| is_suspect(*slot))

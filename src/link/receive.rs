@@ -15,7 +15,7 @@ impl Links {
     /// peer is up a moment before us, and a datagram travels in front of the stream in the same packet.
     pub(super) fn receive(&mut self, now: Instant, slot: Slot) {
         loop {
-            let Some(connection) = self.table.find_mut(slot).filter(|own| own.is_up()) else { return };
+            let Some(connection) = self.table.find_mut(slot).filter(|own| own.takes_frames()) else { return };
             let Some(link) = connection.link else { return };
             let Some(datagram) = connection.quinn.datagrams().recv() else { return };
             if let Some(own) = self.link_mut(link) {

@@ -170,12 +170,18 @@ impl World {
     pub fn resolve(&mut self) {
         let now = self.now;
         for (site, query) in std::mem::take(&mut self.queries) {
-            let addresses = self.names.get(&query.host).cloned().ok_or_else(|| "name not found".to_owned());
+            let addresses = self.look_up(&query.host);
             if let Some(node) = &mut self.sites[site].node {
                 node.handle_resolved(now, &query, &addresses);
             }
             self.drain(site);
         }
+    }
+
+    /// What the name server says; an address stands for itself.
+    fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+        let literal = host.parse().ok().map(|address| vec![address]);
+        literal.or_else(|| self.names.get(host).cloned()).ok_or_else(|| "name not found".to_owned())
     }
 
     fn site_of(&self, ip: IpAddr) -> Option<usize> {
@@ -330,10 +336,11 @@ impl World {
                     self.sites[site].carrier = on;
                     self.sites[site].carrier_changes.push((now, on));
                 }
-                Output::Resolve(query) if self.slow_names => self.queries.push((site, query)),
+                Output::Resolve(query) if self.slow_names && query.host.parse::<IpAddr>().is_err() => {
+                    self.queries.push((site, query));
+                }
                 Output::Resolve(query) => {
-                    let addresses = self.names.get(&query.host).cloned();
-                    node.handle_resolved(now, &query, &addresses.ok_or_else(|| "name not found".to_owned()));
+                    node.handle_resolved(now, &query, &self.look_up(&query.host));
                     answered = true;
                 }
             }
