@@ -115,6 +115,11 @@ pub const REDIAL_FORGIVEN: Duration = Duration::from_secs(30);
 
 /// A connection on which nothing was sent for this long sends a PING (protocol).
 pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// With `fast_detect`.
+pub const KEEP_ALIVE_FAST: Duration = Duration::from_secs(1);
+/// PINGs that ask for an overdue ACK before a connection is suspect (measured: with one, a path that loses 5 % is
+/// suspected wrongly several times an hour).
+pub const PROBES: u32 = 5;
 /// QUIC's own idle timeout, the last resort behind liveness (protocol).
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bounds of the time without an ACK after which a connection is suspect (protocol).

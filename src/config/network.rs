@@ -33,6 +33,7 @@ pub(super) fn read(section: &Section, report: &mut Report<'_>) -> Option<Network
         mtu: reader.option("mtu", value::mtu).unwrap_or_default(),
         carrier: carrier(&mut reader),
         unknown_unicast: reader.option("unknown_unicast", value::unknown_unicast).unwrap_or_default(),
+        fast_detect: reader.option("fast_detect", value::boolean).unwrap_or(false),
         log_level: reader.option("log_level", value::log_level).unwrap_or(LevelFilter::Info),
         peers: Vec::new(),
     };

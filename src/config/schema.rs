@@ -47,6 +47,8 @@ pub struct Network {
     pub mtu: Mtu,
     pub carrier: carrier::Config,
     pub unknown_unicast: UnknownUnicast,
+    /// Idle links are asked every second.
+    pub fast_detect: bool,
     pub log_level: LevelFilter,
     /// Enabled ones only, in the order of the file.
     pub peers: Vec<peer::Config>,
@@ -85,7 +87,7 @@ const fn list(name: &'static str) -> Known {
 }
 
 /// The options of `config network 'NETWORK'`.
-pub const NETWORK_OPTIONS: [Known; 16] = [
+pub const NETWORK_OPTIONS: [Known; 17] = [
     option("enabled", "1"),
     option("tap", ""),
     option("tun", ""),
@@ -101,6 +103,7 @@ pub const NETWORK_OPTIONS: [Known; 16] = [
     option("carrier_up_delay", "0"),
     option("carrier_down_delay", "5"),
     option("unknown_unicast", "limited"),
+    option("fast_detect", "0"),
     option("log_level", "info"),
 ];
 

@@ -171,6 +171,7 @@ fn make_node(
             clock,
             suites: if process::has_aes() { Suites::AesFirst } else { Suites::ChachaFirst },
             peers: network.peers.clone(),
+            fast_detect: network.fast_detect,
             sockets: sockets.describe(),
             profile: *profile,
             seed: random_seed()?,

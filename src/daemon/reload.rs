@@ -42,6 +42,7 @@ fn try_reload(daemon: &mut Loop<'_>, now: Instant) -> Result<(), String> {
         peers: network.peers.clone(),
         unknown_unicast: network.unknown_unicast,
         carrier: network.carrier,
+        fast_detect: network.fast_detect,
     };
     daemon.node.reload(now, config).map_err(|fault| format!("{}: {fault}", network.cert))?;
     log::set_max_level(network.log_level);

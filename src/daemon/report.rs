@@ -86,7 +86,8 @@ fn link(daemon: &Loop<'_>, began: Instant, link: &Link) -> LinkStatus {
     let active = active(daemon, link);
     let connections = link.connections.iter().filter_map(|(slot, _)| {
         let found = daemon.node.links().connection(*slot)?;
-        Some(connection(daemon, found, link.active == Some(*slot)))
+        let control = link.control(daemon.node.links().me().id) == Some(*slot);
+        Some(connection(daemon, found, link.active == Some(*slot), control))
     });
     LinkStatus {
         name: link.title(),
@@ -97,6 +98,7 @@ fn link(daemon: &Loop<'_>, began: Instant, link: &Link) -> LinkStatus {
         loss_permille: active.map_or(0, |connection| connection.loss_permille().into()),
         mtu: active.map_or(0, |connection| u16::try_from(connection.max_datagram()).unwrap_or(u16::MAX)),
         since_s: seconds(began, link.since),
+        suspicions: link.suspicions,
         tx_bytes: link.tx_bytes,
         rx_bytes: link.rx_bytes,
         connections: connections.collect(),
@@ -108,7 +110,7 @@ fn active<'a>(daemon: &'a Loop<'_>, link: &Link) -> Option<&'a Connection> {
     daemon.node.links().connection(link.active?)
 }
 
-fn connection(daemon: &Loop<'_>, connection: &Connection, active: bool) -> ConnectionStatus {
+fn connection(daemon: &Loop<'_>, connection: &Connection, active: bool, control: bool) -> ConnectionStatus {
     let remote = connection.remote();
     let bound = daemon.sockets.local(connection.socket);
     // A socket bound to any address knows only by its packets which one is in use.
@@ -124,7 +126,7 @@ fn connection(daemon: &Loop<'_>, connection: &Connection, active: bool) -> Conne
         (true, false) => State::Up,
     };
     let rtt_us = microseconds(connection.rtt());
-    ConnectionStatus { role: connection.role, local, remote, state, active, rtt_us }
+    ConnectionStatus { role: connection.role, local, remote, state, active, control, rtt_us }
 }
 
 /// A node that we are linked to: one hop, by itself, at the cost of the round trip.

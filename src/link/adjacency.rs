@@ -13,8 +13,9 @@ use crate::wire::control::CloseCode;
 impl Links {
     /// A connection has become usable: it takes its place in the link.
     pub(super) fn bring_up(&mut self, now: Instant, slot: Slot, link: LinkId) {
+        let keep_alive = self.keep_alive();
         let Some(connection) = self.table.find_mut(slot) else { return };
-        connection.set_up(now);
+        connection.set_up(now, keep_alive);
         let (role, member, attempt) = (connection.role, connection.member.clone(), connection.attempt);
         let (rtt, remote) = (connection.rtt(), connection.remote());
         let facts = format!("rtt {}, mtu {}, via {remote}", milliseconds(rtt), connection.max_datagram());

@@ -18,7 +18,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::SocketId;
 use super::control::{ControlStream, OwnedHello};
-use super::liveness::{Action, Liveness};
+use super::liveness::{Action, Liveness, Path};
 use super::meter::{LossMeter, RttMeter};
 use super::reason;
 use crate::limits;
@@ -152,6 +152,10 @@ impl Connection {
         self.quinn.rtt()
     }
 
+    fn path(&self) -> Path {
+        Path { rtt: self.quinn.rtt(), deviation: self.rtt.deviation(), loss: self.loss.worst }
+    }
+
     /// Round trip without the queues on the way; `None`: not measured yet.
     pub fn least_rtt(&self) -> Option<Duration> {
         self.rtt.least()
@@ -238,14 +242,19 @@ impl Connection {
     }
 
     /// HELLO of the peer was accepted.
-    pub fn set_up(&mut self, now: Instant) {
+    pub fn set_up(&mut self, now: Instant, keep_alive: Duration) {
         self.stage = Stage::Up;
         self.liveness = Liveness::new(now, self.quinn.rtt());
+        self.liveness.set_keep_alive(keep_alive);
         let acks = self.quinn.stats().frame_rx.acks;
-        self.liveness.acked(now, acks, self.quinn.rtt());
+        self.liveness.acked(now, acks, self.path());
         if self.role == Role::Client {
             self.sample(now);
         }
+    }
+
+    pub fn set_keep_alive(&mut self, keep_alive: Duration) {
+        self.liveness.set_keep_alive(keep_alive);
     }
 
     /// Asks for an ACK now: the network may have changed.
@@ -360,7 +369,8 @@ impl Connection {
         }
         self.loss.update(now, stats.path.sent_packets, stats.path.lost_packets);
         self.max_datagram = self.quinn.datagrams().max_size().unwrap_or(0);
-        let recovered = self.liveness.acked(now, stats.frame_rx.acks, self.quinn.rtt());
+        let path = self.path();
+        let recovered = self.liveness.acked(now, stats.frame_rx.acks, path);
         Settled { recovered: recovered && self.is_up(), measured, moved }
     }
 
@@ -387,15 +397,16 @@ impl Connection {
     }
 
     fn handle_liveness(&mut self, now: Instant) -> Option<Overdue> {
-        let mut became_suspect = None;
+        let mut overdue = None;
         while let Some(action) = self.liveness.handle_timeout(now) {
             match action {
                 Action::Ping => self.quinn.ping(),
-                Action::Suspect => became_suspect = Some(Overdue::Suspect),
+                Action::Late => overdue = Some(Overdue::Late),
+                Action::Suspect => overdue = Some(Overdue::Suspect),
                 Action::Dead => return Some(Overdue::Dead),
             }
         }
-        became_suspect
+        overdue
     }
 }
 
@@ -404,6 +415,8 @@ impl Connection {
 pub enum Overdue {
     /// The handshake, the comparison, HELLO or what was under way.
     Stage,
+    /// An ACK, long enough to see whether another connection answers.
+    Late,
     /// An ACK, long enough to prefer other ways.
     Suspect,
     /// An ACK, long enough to give up.

@@ -2,7 +2,7 @@
 //! ask again and when to give up. Knows no sockets and no QUIC. Read first: docs/protocol.md, "Liveness".
 //!
 //! ```text
-//!            sent, no ACK for T/2: PING        no ACK for T          no ACK for 3 T
+//!            sent, no ACK for T/2: PINGs       no ACK for T          no ACK for 3 T
 //!    +----+ -------------------------> +----+ ------------> +---------+ ---------> dead
 //!    | up |                            | up |               | suspect |
 //!    +----+ <------------------------- +----+ <------------ +---------+
@@ -18,6 +18,8 @@ use crate::limits;
 pub enum Action {
     /// Ask for an ACK: keep-alive, or something is overdue.
     Ping,
+    /// It was asked for the first time: others may be asked as well.
+    Late,
     /// Overdue: other ways are to be preferred.
     Suspect,
     /// Long overdue: close it.
@@ -32,9 +34,23 @@ pub struct Liveness {
     waiting: Option<Instant>,
     last_sent: Instant,
     next_ping: Instant,
+    /// PINGs sent since an ACK is overdue.
+    asked: u32,
+    /// That was just now the first.
+    late: bool,
+    keep_alive: Duration,
     suspect: bool,
-    rtt: Duration,
-    rtt_var: Duration,
+    path: Path,
+}
+
+/// What is known about the way.
+#[derive(Clone, Copy, Debug)]
+pub struct Path {
+    /// Smoothed round trip, and how far single ones are from it.
+    pub rtt: Duration,
+    pub deviation: Duration,
+    /// Share of lost packets, in thousandths.
+    pub loss: u16,
 }
 
 impl Liveness {
@@ -44,9 +60,19 @@ impl Liveness {
             waiting: None,
             last_sent: now,
             next_ping: now + limits::KEEP_ALIVE,
+            asked: 0,
+            late: false,
+            keep_alive: limits::KEEP_ALIVE,
             suspect: false,
-            rtt,
-            rtt_var: Duration::ZERO,
+            path: Path { rtt, deviation: Duration::ZERO, loss: 0 },
+        }
+    }
+
+    /// How often an idle connection is asked: what a silent death costs at most.
+    pub fn set_keep_alive(&mut self, keep_alive: Duration) {
+        self.keep_alive = keep_alive;
+        if self.waiting.is_none() {
+            self.next_ping = self.last_sent + keep_alive;
         }
     }
 
@@ -59,23 +85,24 @@ impl Liveness {
         self.last_sent = now;
         if self.waiting.is_none() {
             self.waiting = Some(now);
+            self.asked = 0;
             self.next_ping = now + self.patience() / 2;
         }
     }
 
     /// `acks` ACK frames have come so far. True: the connection is suspect no more.
-    pub fn acked(&mut self, now: Instant, acks: u64, rtt: Duration) -> bool {
+    pub fn acked(&mut self, now: Instant, acks: u64, path: Path) -> bool {
         if acks == self.acks {
             return false;
         }
         self.acks = acks;
-        self.rtt_var = (self.rtt_var * 3 + self.rtt.abs_diff(rtt)) / 4;
-        self.rtt = rtt;
+        self.path = path;
         // An ACK speaks for what was sent a round trip ago; what was sent since is still under way.
-        self.waiting = Some(self.last_sent).filter(|sent| now.saturating_duration_since(*sent) < rtt);
+        self.waiting = Some(self.last_sent).filter(|sent| now.saturating_duration_since(*sent) < path.rtt);
+        self.asked = 0;
         self.next_ping = match self.waiting {
             Some(sent) => sent + self.patience() / 2,
-            None => self.last_sent + limits::KEEP_ALIVE,
+            None => self.last_sent + self.keep_alive,
         };
         core::mem::take(&mut self.suspect)
     }
@@ -106,12 +133,32 @@ impl Liveness {
             self.next_ping = now;
             return Some(Action::Suspect);
         }
+        if core::mem::take(&mut self.late) {
+            return Some(Action::Late);
+        }
         if now >= self.next_ping {
-            self.sent(now);
-            self.next_ping = now + if self.suspect { self.patience() / 4 } else { self.patience() };
+            self.ask(now);
             return Some(Action::Ping);
         }
         None
+    }
+
+    /// One PING, and when the next: a few are spread over the time in which their ACK can still come before the
+    /// connection is suspect, so that on a bad path it takes several losses in a row.
+    fn ask(&mut self, now: Instant) {
+        let idle = self.waiting.is_none();
+        self.sent(now);
+        if self.suspect {
+            self.next_ping = now + self.patience() / 4;
+        } else if !idle {
+            self.asked += 1;
+            self.late = self.asked == 1;
+            let slack = (self.patience() / 2).saturating_sub(self.path.rtt).max(Duration::from_millis(5));
+            self.next_ping = match self.asked {
+                limits::PROBES.. => now + self.patience(),
+                _ => now + slack / limits::PROBES,
+            };
+        }
     }
 
     /// Whoever comes this late was not running (a stopped process, a paused machine, a router out of breath): what
@@ -124,10 +171,12 @@ impl Liveness {
         }
     }
 
-    /// How long an ACK may be overdue before the connection is suspect.
+    /// How long an ACK may be overdue before the connection is suspect: three times as long where a twentieth is lost, since one
+    /// ACK answers several packets and is lost as easily as one of them (measured: docs/protocol.md, "Liveness").
     fn patience(&self) -> Duration {
-        (self.rtt * 2 + self.rtt_var * 4 + Duration::from_millis(50))
-            .clamp(limits::SUSPECT_MIN, limits::SUSPECT_MAX)
+        let Path { rtt, deviation, loss } = self.path;
+        let clean = rtt * 2 + deviation * 4 + Duration::from_millis(50);
+        (clean * (25 + u32::from(loss).min(50)) / 25).clamp(limits::SUSPECT_MIN, limits::SUSPECT_MAX)
     }
 
     fn death(&self) -> Duration {
@@ -146,6 +195,10 @@ mod tests {
 
     fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
+    }
+
+    fn path(rtt: u64) -> Path {
+        Path { rtt: ms(rtt), deviation: Duration::ZERO, loss: 0 }
     }
 
     /// Everything that happens until `end` without a single ACK: milliseconds and actions.
@@ -180,7 +233,7 @@ mod tests {
                 pings += 1;
                 acks += 1;
                 now += ms(30);
-                assert!(!liveness.acked(now, acks, ms(30)));
+                assert!(!liveness.acked(now, acks, path(30)));
             }
         }
         assert!((11..=13).contains(&pings), "{pings}");
@@ -212,7 +265,7 @@ mod tests {
         let mut liveness = Liveness::new(t, ms(30));
         liveness.sent(t);
         assert_eq!(liveness.handle_timeout(liveness.next_timeout()), Some(Action::Ping));
-        assert!(!liveness.acked(t + ms(95), 1, ms(30)));
+        assert!(!liveness.acked(t + ms(95), 1, path(30)));
         assert!(liveness.next_timeout() >= t + ms(4000));
     }
 
@@ -223,13 +276,26 @@ mod tests {
         liveness.sent(t);
         let resumed = t + Duration::from_secs(20);
         assert_eq!(liveness.handle_timeout(resumed), Some(Action::Ping));
+        assert_eq!(liveness.handle_timeout(resumed), Some(Action::Late));
         assert_eq!(liveness.handle_timeout(resumed), None);
-        assert!(!liveness.acked(resumed + ms(30), 1, ms(30)));
+        assert!(!liveness.acked(resumed + ms(30), 1, path(30)));
         let mut liveness = Liveness::new(t, ms(30));
         liveness.sent(t);
         assert_eq!(liveness.handle_timeout(resumed), Some(Action::Ping));
         let seen = silence(&mut liveness, resumed, 5000);
         assert_eq!(seen.last(), Some(&(1000, Action::Dead)), "a peer that is gone is found all the same");
+    }
+
+    #[test]
+    fn a_path_that_loses_is_given_more_time_and_asked_more_than_once() {
+        let t = start();
+        let mut liveness = Liveness::new(t, ms(50));
+        liveness.acked(t + ms(60), 1, Path { loss: 50, ..path(50) });
+        liveness.sent(t + ms(100));
+        let seen = silence(&mut liveness, t + ms(100), 5000);
+        let pings = seen.iter().take_while(|(_, action)| *action != Action::Suspect);
+        assert_eq!(pings.filter(|(_, action)| *action == Action::Ping).count(), 5, "{seen:?}");
+        assert!(seen.contains(&(450, Action::Suspect)), "{seen:?}");
     }
 
     #[test]
@@ -239,8 +305,8 @@ mod tests {
         liveness.sent(t);
         silence(&mut liveness, t, 500);
         assert!(liveness.is_suspect());
-        assert!(liveness.acked(t + ms(600), 1, ms(40)));
-        assert!(!liveness.acked(t + ms(601), 2, ms(40)));
+        assert!(liveness.acked(t + ms(600), 1, path(40)));
+        assert!(!liveness.acked(t + ms(601), 2, path(40)));
         assert!(!liveness.is_suspect());
     }
 
@@ -250,7 +316,7 @@ mod tests {
         let mut liveness = Liveness::new(t, ms(50));
         liveness.sent(t);
         liveness.sent(t + ms(40));
-        liveness.acked(t + ms(50), 1, ms(50));
+        liveness.acked(t + ms(50), 1, path(50));
         let seen = silence(&mut liveness, t, 400);
         assert!(seen.iter().any(|(at, action)| *action == Action::Suspect && *at < 250), "{seen:?}");
     }

@@ -12,6 +12,8 @@ pub struct RttMeter {
     before: Option<Duration>,
     acks: u64,
     smoothed: Duration,
+    /// Mean deviation of the samples from the average.
+    deviation: Duration,
 }
 
 impl RttMeter {
@@ -29,6 +31,10 @@ impl RttMeter {
             1 if self.began.is_some() => (smoothed * 8).saturating_sub(self.smoothed * 7),
             _ => smoothed,
         };
+        // An ACK of nothing new leaves the average as it was, and is no sample.
+        if self.began.is_some() && smoothed != self.smoothed {
+            self.deviation = (self.deviation * 3 + sample.abs_diff(self.smoothed)) / 4;
+        }
         (self.acks, self.smoothed) = (acks, smoothed);
         if self.began.is_none_or(|began| now.saturating_duration_since(began) >= Self::PERIOD) {
             (self.began, self.before, self.now) = (Some(now), self.now, None);
@@ -40,6 +46,11 @@ impl RttMeter {
     /// `None`: nothing was measured yet.
     pub fn least(&self) -> Option<Duration> {
         [self.now, self.before].into_iter().flatten().min()
+    }
+
+    /// How far round trips are from their average.
+    pub fn deviation(&self) -> Duration {
+        self.deviation
     }
 
     /// The path is another one now: what was measured does not count any more.
@@ -55,6 +66,8 @@ pub struct LossMeter {
     sent: u64,
     lost: u64,
     pub permille: u16,
+    /// The worst of the last minutes: what has to be reckoned with.
+    pub worst: u16,
 }
 
 impl LossMeter {
@@ -68,6 +81,7 @@ impl LossMeter {
         if self.sampled.is_some() && new > 0 {
             let sample = (gone.saturating_mul(1000) / new).min(1000) as u16;
             self.permille = (self.permille * 3 + sample) / 4;
+            self.worst = self.permille.max(self.worst / 16 * 15);
         }
         (self.sampled, self.sent, self.lost) = (Some(now), sent, lost);
     }
@@ -111,6 +125,6 @@ mod tests {
         meter.update(t + ms(10_000), 200, 20);
         assert_eq!(meter.permille, 50);
         meter.update(t + ms(20_000), 300, 20);
-        assert_eq!(meter.permille, 37);
+        assert_eq!((meter.permille, meter.worst), (37, 45));
     }
 }

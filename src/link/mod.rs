@@ -27,7 +27,7 @@ pub mod window;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use quinn_proto::crypto::rustls::QuicServerConfig;
@@ -83,6 +83,8 @@ pub struct Config {
     pub suites: Suites,
     pub peers: Vec<peer::Config>,
     pub sockets: Vec<Socket>,
+    /// Idle links are asked every second whether they still live.
+    pub fast_detect: bool,
     /// Start of this run, UNIX seconds.
     pub epoch: u32,
     pub profile: Profile,
@@ -200,6 +202,10 @@ impl Links {
 
     pub fn iter(&self) -> impl Iterator<Item = &Link> {
         self.links.iter().flatten()
+    }
+
+    fn keep_alive(&self) -> Duration {
+        if self.config.fast_detect { limits::KEEP_ALIVE_FAST } else { limits::KEEP_ALIVE }
     }
 
     fn link(&self, id: LinkId) -> Option<&Link> {
@@ -351,9 +357,15 @@ impl Links {
         let Some(connection) = self.table.find_mut(slot) else { return };
         let remote = connection.remote();
         match overdue {
-            Overdue::Suspect => {
+            Overdue::Late => {
                 if let Some(link) = connection.link {
-                    self.rechoose(link);
+                    self.probe_others(now, slot, link);
+                }
+            }
+            Overdue::Suspect => {
+                if let Some(id) = connection.link {
+                    self.link_mut(id).into_iter().for_each(|link| link.suspicions += 1);
+                    self.rechoose(id);
                 }
             }
             Overdue::Dead => {

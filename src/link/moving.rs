@@ -44,17 +44,19 @@ impl Links {
     /// other connection takes over if there is no answer.
     pub(super) fn handle_peer_moved(&mut self, now: Instant, moved: Slot, id: LinkId) {
         let Some(link) = self.link(id) else { return };
-        let remote = self.table.find(moved).map(Connection::remote);
-        let line = remote.map(|remote| format!("link {}: the peer is at {remote} now", link.title()));
-        let others: heapless::Vec<Slot, 2> =
-            link.connections.iter().map(|(slot, _)| *slot).filter(|slot| *slot != moved).collect();
-        for slot in others {
-            if let Some(connection) = self.table.find_mut(slot) {
-                connection.probe(now);
-            }
+        if let Some(remote) = self.table.find(moved).map(Connection::remote) {
+            self.note(format!("link {}: the peer is at {remote} now", link.title()));
+        }
+        self.probe_others(now, moved, id);
+    }
+
+    /// Asks the connections of a link but this one whether they answer, so that it is known when they are needed.
+    pub(super) fn probe_others(&mut self, now: Instant, but: Slot, id: LinkId) {
+        let Some(link) = self.links.get(usize::from(id.0)).and_then(Option::as_ref) else { return };
+        for slot in link.connections.iter().map(|(slot, _)| *slot).filter(|slot| *slot != but) {
+            self.table.find_mut(slot).into_iter().for_each(|own| own.probe(now));
             self.table.touch(slot);
         }
-        line.into_iter().for_each(|line| self.note(line));
     }
 
     /// Addresses of all connections, and of those that are being opened.

@@ -90,6 +90,8 @@ pub struct Link {
     /// Why it is not up.
     pub reason: String,
     pub since: Instant,
+    /// How often a connection turned suspect.
+    pub suspicions: u64,
     /// Bytes of overlay datagrams.
     pub tx_bytes: u64,
     pub rx_bytes: u64,
@@ -112,6 +114,7 @@ impl Link {
             state: State::Down,
             reason: if waits { "waits for the peer to dial".to_owned() } else { String::new() },
             since: now,
+            suspicions: 0,
             tx_bytes: 0,
             rx_bytes: 0,
         }

@@ -36,6 +36,15 @@ impl Links {
         Ok(())
     }
 
+    /// `option fast_detect`: takes effect on live connections as well.
+    pub fn set_fast_detect(&mut self, fast_detect: bool) {
+        self.config.fast_detect = fast_detect;
+        let keep_alive = self.keep_alive();
+        for slot in 0..limits::CONNECTIONS {
+            self.table.find_mut(slot).into_iter().for_each(|own| own.set_keep_alive(keep_alive));
+        }
+    }
+
     /// The network may have changed: who waits is dialed now, names are looked up anew, and who is up is asked.
     pub(super) fn hurry(&mut self, now: Instant) {
         for slot in 0..limits::CONNECTIONS {

@@ -38,6 +38,7 @@ pub struct Reload {
     pub peers: Vec<link::peer::Config>,
     pub unknown_unicast: UnknownUnicast,
     pub carrier: carrier::Config,
+    pub fast_detect: bool,
 }
 
 /// What the daemon is asked to do.
@@ -165,6 +166,29 @@ impl Node {
         self.settle(now);
     }
 
+    /// Our addresses or routes have changed.
+    pub fn handle_network_change(&mut self, now: Instant) {
+        self.links.handle_network_change(now);
+        self.settle(now);
+    }
+
+    /// The kernel refused to send this, for a reason that lasts; its words.
+    pub fn handle_unsent(&mut self, now: Instant, transmit: &Transmit, reason: &str) {
+        self.links.handle_unsent(now, transmit, reason);
+        self.settle(now);
+    }
+
+    /// Addresses of all peers that we are connected to or that are being dialed.
+    pub fn remotes(&self) -> impl Iterator<Item = SocketAddr> {
+        self.links.remotes()
+    }
+
+    /// The way to this address leads into our own tunnel now.
+    pub fn handle_inside(&mut self, now: Instant, remote: SocketAddr, reason: &str) {
+        self.links.handle_inside(now, remote, reason);
+        self.settle(now);
+    }
+
     pub fn handle_timeout(&mut self, now: Instant) {
         self.links.handle_timeout(now);
         self.settle(now);
@@ -245,6 +269,7 @@ impl Node {
     /// change. Fails, and changes nothing, when the certificate and key are of no use to TLS.
     pub fn reload(&mut self, now: Instant, config: Reload) -> Result<(), Fault> {
         self.links.reload(now, config.credentials, config.peers)?;
+        self.links.set_fast_detect(config.fast_detect);
         let me = self.links.me();
         self.switch.set_permit(me.id, permit(me));
         self.switch.set_unknown_unicast(config.unknown_unicast);

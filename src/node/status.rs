@@ -99,6 +99,8 @@ pub struct LinkStatus {
     /// Largest overlay datagram, bytes.
     pub mtu: u16,
     pub since_s: u64,
+    /// How often a connection turned suspect: losses and stalls of the path.
+    pub suspicions: u64,
     pub tx_bytes: u64,
     pub rx_bytes: u64,
     pub connections: Vec<ConnectionStatus>,
@@ -112,6 +114,8 @@ pub struct ConnectionStatus {
     pub state: State,
     /// It is the one that carries.
     pub active: bool,
+    /// Its stream carries the control messages.
+    pub control: bool,
     pub rtt_us: u64,
 }
 
@@ -206,6 +210,7 @@ impl LinkStatus {
         o.number("loss_permille", self.loss_permille);
         o.number("mtu", self.mtu);
         o.number("since_s", self.since_s);
+        o.number("suspicions", self.suspicions);
         o.number("tx_bytes", self.tx_bytes);
         o.number("rx_bytes", self.rx_bytes);
         o.array("connections", &self.connections, |o, connection| connection.write(o));
@@ -223,6 +228,7 @@ impl ConnectionStatus {
         o.string("remote", &self.remote.to_string());
         o.string("state", self.state.name());
         o.boolean("active", self.active);
+        o.boolean("control", self.control);
         o.number("rtt_us", self.rtt_us);
     }
 }
@@ -289,7 +295,7 @@ pub(crate) mod sample {
             }],
             macs: vec![MacStatus { mac: MacAddr([2, 0, 0, 0, 0, 1]), owner: id(3), age_s: 4 }],
             counters: vec![("tap_rx_frames", 5), ("tap_tx_frames", 0)],
-            drops: vec![("unknown_unicast", 0), ("no_route", 7), ("bcast_dup", 0)],
+            drops: vec![("unknown_unicast", 0), ("no_route", 7), ("unknown_type", 0)],
         }
     }
 
@@ -303,6 +309,7 @@ pub(crate) mod sample {
             loss_permille: 3,
             mtu: 1440,
             since_s: 9,
+            suspicions: 2,
             tx_bytes: 1,
             rx_bytes: 12_345_678,
             connections: vec![
@@ -312,6 +319,7 @@ pub(crate) mod sample {
                     remote: "192.0.2.2:50001".parse().unwrap(),
                     state: State::Suspect,
                     active: false,
+                    control: true,
                     rtt_us: 25_000,
                 },
                 ConnectionStatus {
@@ -320,6 +328,7 @@ pub(crate) mod sample {
                     remote: "[2001:db8::2]:443".parse().unwrap(),
                     state: State::Up,
                     active: true,
+                    control: false,
                     rtt_us: 24_100,
                 },
             ],
@@ -336,6 +345,7 @@ pub(crate) mod sample {
             loss_permille: 0,
             mtu: 0,
             since_s: 0,
+            suspicions: 0,
             tx_bytes: 0,
             rx_bytes: 0,
             connections: vec![],

@@ -3,6 +3,7 @@
 mod hardship;
 mod links;
 mod members;
+mod moving;
 mod reload;
 mod rogue;
 mod world;

@@ -124,6 +124,7 @@ pub fn config(credentials: Credentials, peers: Vec<peer::Config>, seed: u64) -> 
             suites: Suites::AesFirst,
             peers,
             sockets: vec![socket(LISTEN, Purpose::Listen), socket(DIAL, Purpose::Dial)],
+            fast_detect: false,
             epoch: NOW,
             profile: limits::ROUTER,
             seed: bytes,

@@ -24,6 +24,7 @@ fn reload(
         credentials,
         peers,
         unknown_unicast: UnknownUnicast::Limited,
+        fast_detect: false,
         carrier: carrier::Config::default(),
     };
     world.sites[site].node.as_mut().expect("runs").reload(now, change).expect("is taken");

@@ -47,6 +47,8 @@ struct Flight {
 pub struct Site {
     pub node: Option<Node>,
     pub ip: IpAddr,
+    /// Port that the others see what it dials come from: its NAT may choose another.
+    pub dial_port: u16,
     pub frames: Vec<Vec<u8>>,
     pub carrier: bool,
     /// Every change of the carrier.
@@ -62,12 +64,16 @@ pub struct World {
     pub wires: HashMap<(usize, usize), Wire>,
     /// Between a site and an address that no site has.
     pub outside: Wire,
+    /// Nothing that this address sends arrives.
+    pub deaf: Option<IpAddr>,
     pub names: HashMap<String, Vec<IpAddr>>,
     /// Names are looked up only when [`World::resolve`] is called: a slow name server.
     pub slow_names: bool,
     queries: Vec<(usize, Query)>,
     /// Further addresses of a site.
     pub aliases: HashMap<IpAddr, usize>,
+    /// Wires by the address at their one end, for sites with several addresses; they go before [`World::wires`].
+    pub ways: HashMap<IpAddr, Wire>,
     /// Datagrams put on the wires, and their bytes with IP and UDP headers.
     pub datagrams: u64,
     pub bytes: u64,
@@ -92,10 +98,12 @@ impl World {
             sites: Vec::new(),
             wires: HashMap::new(),
             outside: Wire::default(),
+            deaf: None,
             names: HashMap::new(),
             slow_names: false,
             queries: Vec::new(),
             aliases: HashMap::new(),
+            ways: HashMap::new(),
             datagrams: 0,
             bytes: 0,
             stray: Vec::new(),
@@ -117,6 +125,7 @@ impl World {
         self.sites.push(Site {
             node: None,
             ip,
+            dial_port: 50_000 + self.sites.len() as u16,
             frames: Vec::new(),
             carrier: false,
             carrier_changes: Vec::new(),
@@ -151,6 +160,16 @@ impl World {
         }
         self.drain(site);
         self.kill(site);
+    }
+
+    /// Gives a site another address; its node is told, as netlink tells, if `told`.
+    pub fn readdress(&mut self, site: usize, ip: IpAddr, told: bool) {
+        self.sites[site].ip = ip;
+        let now = self.now;
+        if told && let Some(node) = &mut self.sites[site].node {
+            node.handle_network_change(now);
+        }
+        self.drain(site);
     }
 
     /// Stops a node as SIGSTOP does.
@@ -302,7 +321,11 @@ impl World {
 
     fn deliver(&mut self, site: usize, flight: &Flight) {
         let now = self.now;
-        let socket = if flight.to.port() == PORT { LISTEN } else { DIAL };
+        let socket = match flight.to.port() {
+            PORT => LISTEN,
+            port if port == self.sites[site].dial_port => DIAL,
+            _ => return,
+        };
         let local = Some(flight.to.ip());
         if let Some(node) = &mut self.sites[site].node {
             node.handle_datagram(now, socket, flight.from, local, BytesMut::from(&flight.bytes[..]));
@@ -319,7 +342,12 @@ impl World {
         node.settle(now);
         let mut buffer = Vec::new();
         while let Some(transmit) = node.poll_transmit(now, &mut buffer) {
-            let port = if transmit.socket == LISTEN { PORT } else { 50_000 + site as u16 };
+            if transmit.source.is_some_and(|source| self.site_of(source) != Some(site)) {
+                node.handle_unsent(now, &transmit, "Cannot assign requested address");
+                buffer.clear();
+                continue;
+            }
+            let port = if transmit.socket == LISTEN { PORT } else { self.sites[site].dial_port };
             let from = SocketAddr::new(transmit.source.unwrap_or(ip), port);
             for segment in buffer[..transmit.size].chunks(transmit.segment_size.unwrap_or(usize::MAX)) {
                 self.launch(from, transmit.destination, segment.to_vec());
@@ -354,11 +382,17 @@ impl World {
     fn launch(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         self.datagrams += 1;
         self.bytes += bytes.len() as u64 + 28;
+        let way = self.ways.get(&from.ip()).or_else(|| self.ways.get(&to.ip())).copied();
         let wire = match (self.site_of(from.ip()), self.site_of(to.ip())) {
             (Some(a), Some(b)) => self.wires.get(&(a.min(b), a.max(b))).copied().unwrap_or_default(),
             _ => self.outside,
         };
-        if wire.cut || bytes.len() + 28 > wire.mtu || self.random(1000) < wire.loss {
+        let wire = way.unwrap_or(wire);
+        if self.deaf == Some(from.ip())
+            || wire.cut
+            || bytes.len() + 28 > wire.mtu
+            || self.random(1000) < wire.loss
+        {
             return;
         }
         let jitter = wire.jitter.mul_f64(f64::from(self.random(1000)) / 1000.0);

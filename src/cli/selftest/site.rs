@@ -87,6 +87,7 @@ impl Site {
                 suites: if process::has_aes() { Suites::AesFirst } else { Suites::ChachaFirst },
                 peers: network.peers,
                 sockets: sockets.describe(),
+                fast_detect: false,
                 epoch: now_unix_s,
                 profile: *profile,
                 seed: seed.map_err(|_| "the kernel gives no random numbers")?.expose(),
