@@ -6,6 +6,7 @@
 
 pub mod interface;
 pub mod lock;
+mod netlink;
 pub mod netns;
 pub mod process;
 pub mod signal;
