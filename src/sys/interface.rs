@@ -1,4 +1,4 @@
-//! What the kernel knows about a network device: one question over rtnetlink.
+//! What the kernel knows about network devices: questions over rtnetlink.
 //!
 //! Not sysfs: `/sys` shows the network namespace of whoever mounted it, and a jail may lack it. Asks only; nothing is
 //! changed here. Read first: `netlink.rs`, rtnetlink(7).
@@ -37,6 +37,66 @@ impl Interface {
     }
 }
 
+/// Numbers of the devices with these names, and of all that what is sent on them may leave by one of those: the bridge
+/// that one is a port of, VLANs on top of it, VLANs on top of that bridge, and so on.
+pub fn leading_into(names: &[&str]) -> io::Result<Vec<u32>> {
+    let mut rest = Vec::new();
+    Request::new(libc::RTM_GETLINK, &[0; INFO]).ask_all(|answer| rest.extend(Place::parse(answer)))?;
+    let mut inside: Vec<u32> = rest
+        .iter()
+        .filter(|device| names.contains(&device.name.as_str()))
+        .map(|device| device.index)
+        .collect();
+    loop {
+        let masters = rest.iter().filter(|port| inside.contains(&port.index)).filter_map(|port| port.master);
+        let above = rest.iter().filter(|device| device.below.is_some_and(|below| inside.contains(&below)));
+        let mut found: Vec<u32> = masters.chain(above.map(|device| device.index)).collect();
+        found.retain(|index| !inside.contains(index));
+        if found.is_empty() {
+            return Ok(inside);
+        }
+        inside.extend(found);
+        inside.sort_unstable();
+        inside.dedup();
+    }
+}
+
+/// Where a device stands among the others.
+struct Place {
+    index: u32,
+    name: String,
+    master: Option<u32>,
+    /// The device that this one is on top of.
+    below: Option<u32>,
+}
+
+impl Place {
+    fn parse(answer: &[u8]) -> Option<Self> {
+        let index = number(answer, 4)?;
+        let mut place = Self { index, name: String::new(), master: None, below: None };
+        let mut elsewhere = false;
+        for (kind, value) in attributes(answer.get(INFO..)?) {
+            match kind {
+                libc::IFLA_IFNAME => {
+                    place.name =
+                        String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned();
+                }
+                libc::IFLA_MASTER => place.master = number(value, 0),
+                libc::IFLA_LINK => place.below = number(value, 0),
+                // The number is one of another namespace.
+                libc::IFLA_LINK_NETNSID => elsewhere = true,
+                _ => {}
+            }
+        }
+        place.below = place.below.filter(|_| !elsewhere);
+        Some(place)
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    u32::try_from(i32_at(bytes, at)?).ok()
+}
+
 fn question(name: &str) -> Request {
     let name = [name.as_bytes(), &[0]].concat();
     Request::new(libc::RTM_GETLINK, &[0; INFO]).with(libc::IFLA_IFNAME, &name)
@@ -45,18 +105,15 @@ fn question(name: &str) -> Request {
 /// `None` for an answer that is too short to be one.
 fn parse(answer: &[u8]) -> Option<Interface> {
     let flags = i32_at(answer, 8)?;
-    let mut interface = Interface {
-        index: u32::try_from(i32_at(answer, 4)?).ok()?,
-        up: flags & libc::IFF_UP != 0,
-        ..Interface::default()
-    };
+    let mut interface =
+        Interface { index: number(answer, 4)?, up: flags & libc::IFF_UP != 0, ..Interface::default() };
     let (mut master, mut bridge_port) = (None, false);
     for (kind, value) in attributes(answer.get(INFO..)?) {
         match kind {
             libc::IFLA_MTU => interface.mtu = i32_at(value, 0)? as u32,
             libc::IFLA_CARRIER => interface.carrier = value.first() == Some(&1),
             libc::IFLA_ADDRESS => interface.mac = value.try_into().ok().map(MacAddr),
-            libc::IFLA_MASTER => master = i32_at(value, 0),
+            libc::IFLA_MASTER => master = number(value, 0),
             libc::IFLA_LINKINFO => bridge_port = is_bridge_port(value),
             _ => {}
         }
@@ -72,11 +129,11 @@ fn is_bridge_port(link_info: &[u8]) -> bool {
 }
 
 /// Name of the device with this number.
-fn name_of(index: i32) -> Option<String> {
+pub fn name_of(index: u32) -> Option<String> {
     let mut name = [0 as c_char; libc::IF_NAMESIZE];
     // SAFETY: the buffer has the IF_NAMESIZE bytes that the call may write, and is terminated when it succeeds.
     unsafe {
-        let found = libc::if_indextoname(u32::try_from(index).ok()?, name.as_mut_ptr());
+        let found = libc::if_indextoname(index, name.as_mut_ptr());
         (!found.is_null()).then(|| CStr::from_ptr(name.as_ptr()).to_string_lossy().into_owned())
     }
 }

@@ -9,6 +9,7 @@ pub mod lock;
 mod netlink;
 pub mod netns;
 pub mod process;
+pub mod route;
 pub mod signal;
 pub mod timer;
 pub mod tun;

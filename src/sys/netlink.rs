@@ -10,8 +10,8 @@ use super::check;
 const HEADER: usize = size_of::<libc::nlmsghdr>();
 /// `struct rtattr`: length and type, 2 bytes each; values are padded to 4 bytes.
 const ATTRIBUTE: usize = 4;
-/// Kernels answer with 1 to 3 KiB.
-const ANSWER_MAX: usize = 16 * 1024;
+/// Kernels answer with 1 to 3 KiB about one thing, and with at most 32 KiB at a time about all of them.
+const ANSWER_MAX: usize = 32 * 1024;
 
 /// A question to the kernel.
 pub(super) struct Request(Vec<u8>);
@@ -35,7 +35,7 @@ impl Request {
 
     /// Asks about one thing: what stands behind the header of the answer, or the error the kernel answers with.
     pub(super) fn ask(self) -> io::Result<Vec<u8>> {
-        let socket = self.send()?;
+        let socket = self.send(libc::NLM_F_REQUEST)?;
         let mut buffer = vec![0; ANSWER_MAX];
         let received = receive(&socket, &mut buffer)?;
         let message = messages(received).next().ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -43,10 +43,29 @@ impl Request {
         Ok(message.body.to_vec())
     }
 
-    fn send(mut self) -> io::Result<OwnedFd> {
+    /// Asks about all things of a kind, and calls `each` with what stands behind the header of every answer.
+    pub(super) fn ask_all(self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        let socket = self.send(libc::NLM_F_REQUEST | libc::NLM_F_DUMP)?;
+        let mut buffer = vec![0; ANSWER_MAX];
+        loop {
+            let received = receive(&socket, &mut buffer)?;
+            if received.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            for message in messages(received) {
+                message.fail()?;
+                if i32::from(message.kind) == libc::NLMSG_DONE {
+                    return Ok(());
+                }
+                each(message.body);
+            }
+        }
+    }
+
+    fn send(mut self, flags: libc::c_int) -> io::Result<OwnedFd> {
         let length = (self.0.len() as u32).to_ne_bytes();
         self.0[..4].copy_from_slice(&length);
-        self.0[6..8].copy_from_slice(&(libc::NLM_F_REQUEST as u16).to_ne_bytes());
+        self.0[6..8].copy_from_slice(&(flags as u16).to_ne_bytes());
         let socket = open()?;
         // SAFETY: reads as many bytes of the message as it has.
         let sent = unsafe { libc::send(socket.as_raw_fd(), self.0.as_ptr().cast(), self.0.len(), 0) };
@@ -147,11 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_answers_and_says_what_it_does_not_know() {
+    fn the_kernel_answers_about_one_device_or_all_and_says_what_it_does_not_know() {
         let info = [0; size_of::<libc::ifinfomsg>()];
         let named = |name: &[u8]| Request::new(libc::RTM_GETLINK, &info).with(libc::IFLA_IFNAME, name).ask();
         let one = named(b"lo\0").unwrap();
-        assert!(i32_at(&one, 4).is_some_and(|index| index > 0));
+        let mut all = Vec::new();
+        Request::new(libc::RTM_GETLINK, &info).ask_all(|link| all.push(i32_at(link, 4))).unwrap();
+        assert!(all.contains(&i32_at(&one, 4)), "{all:?}");
         assert_eq!(named(b"no-such-dev\0").unwrap_err().raw_os_error(), Some(libc::ENODEV));
     }
 }
