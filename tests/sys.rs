@@ -1,6 +1,7 @@
 //! The TAP, routes and changes against a real kernel: each test runs itself again as root in a fresh network namespace with its own `/sys`.
 #![allow(clippy::disallowed_methods, reason = "reads what the kernel shows under /sys, and waits for it")]
 
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,8 +9,10 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use quicap::sys::Error;
 use quicap::sys::interface::{self, Interface};
+use quicap::sys::monitor::{Changes, Monitor};
 use quicap::sys::route::Route;
 use quicap::sys::tun::{Tap, Written};
+use quicap::sys::wait::{Interest, Waiter};
 use smol::Async;
 
 const INSIDE: &str = "QUICAP_TEST_INSIDE";
@@ -329,5 +332,75 @@ fn what_leads_into_the_tap_is_its_bridge_and_what_stands_on_both_but_no_other_po
         ip("link set qt0 nomaster");
         assert_eq!(inside(), "qt0");
         assert_eq!(interface::leading_into(&["absent"]).unwrap(), []);
+    });
+}
+
+/// What was heard, and whether the descriptor said so.
+fn heard(monitor: &mut Monitor, own: u32) -> Changes {
+    let mut changes = Changes::default();
+    let mut waiter = Waiter::default();
+    loop {
+        waiter.clear();
+        waiter.add(monitor.as_fd(), Interest::Read);
+        waiter.wait(false).unwrap();
+        if !waiter.is_ready(0) {
+            return changes;
+        }
+        changes |= monitor.drain(Some(own));
+    }
+}
+
+#[test]
+fn changes_are_heard_and_those_of_our_own_device_are_told_from_others() {
+    let before = "ip link add d0 type veth peer name d1; ip link add br0 type bridge";
+    let test = "changes_are_heard_and_those_of_our_own_device_are_told_from_others";
+    isolated(test, before, &[], || {
+        let tap = open(None);
+        let own = tap.interface().unwrap().index;
+        let mut monitor = Monitor::open().unwrap();
+        // The kernel has told what a command does when the command ends.
+        for words in [
+            "link set qt0 mtu 1400",
+            "link set qt0 up",
+            "addr add 203.0.113.1/24 dev qt0",
+            "route add 198.51.100.0/24 dev qt0",
+            "link set qt0 down",
+        ] {
+            ip(words);
+            assert_eq!(heard(&mut monitor, own), Changes { own: true, others: false }, "{words}");
+        }
+        for words in [
+            "link set qt0 master br0",
+            "link set d1 up",
+            "link set d0 up",
+            "addr add 192.0.2.1/24 dev d0",
+            "-6 addr add 2001:db8::1/64 dev d0 nodad",
+            "route add 198.51.100.0/24 dev d0",
+            "route del 198.51.100.0/24 dev d0",
+            "rule add fwmark 0x51 table 51",
+            "-6 rule add fwmark 0x51 table 51",
+            "addr del 192.0.2.1/24 dev d0",
+            "link set d0 down",
+            "link del d0",
+        ] {
+            ip(words);
+            assert!(heard(&mut monitor, own).others, "{words}");
+        }
+        ip("link del qt0");
+        assert!(heard(&mut monitor, own).own);
+    });
+}
+
+#[test]
+fn more_changes_than_the_kernel_keeps_for_us_count_as_a_change_of_everything() {
+    let test = "more_changes_than_the_kernel_keeps_for_us_count_as_a_change_of_everything";
+    isolated(test, "ip link add d0 type veth peer name d1; ip link set d0 up", &[], || {
+        let mut monitor = Monitor::open().unwrap();
+        let routes = "for n in $(seq 0 3999); do echo route add 10.$((n / 250)).$((n % 250)).0/24 dev d0; done | ip -batch -";
+        assert!(Command::new("sh").args(["-c", routes]).status().unwrap().success());
+        assert_eq!(heard(&mut monitor, u32::MAX), Changes::ALL, "though nothing was our own");
+        assert_eq!(heard(&mut monitor, u32::MAX), Changes::default());
+        ip("addr add 192.0.2.1/24 dev d0");
+        assert!(heard(&mut monitor, u32::MAX).others, "it goes on hearing");
     });
 }

@@ -6,6 +6,7 @@
 
 pub mod interface;
 pub mod lock;
+pub mod monitor;
 mod netlink;
 pub mod netns;
 pub mod process;

@@ -3,7 +3,9 @@
 //! Knows nothing of what they mean; asks only, changes nothing. Read first: netlink(7), rtnetlink(7).
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
 
 use super::check;
 
@@ -66,7 +68,7 @@ impl Request {
         let length = (self.0.len() as u32).to_ne_bytes();
         self.0[..4].copy_from_slice(&length);
         self.0[6..8].copy_from_slice(&(flags as u16).to_ne_bytes());
-        let socket = open()?;
+        let socket = open(0, 0)?;
         // SAFETY: reads as many bytes of the message as it has.
         let sent = unsafe { libc::send(socket.as_raw_fd(), self.0.as_ptr().cast(), self.0.len(), 0) };
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(socket) }
@@ -74,10 +76,10 @@ impl Request {
 }
 
 /// One message of several that came at once.
-struct Message<'a> {
-    kind: u16,
+pub(super) struct Message<'a> {
+    pub(super) kind: u16,
     /// What stands behind the header.
-    body: &'a [u8],
+    pub(super) body: &'a [u8],
 }
 
 impl Message<'_> {
@@ -92,17 +94,23 @@ impl Message<'_> {
     }
 }
 
-/// A socket of rtnetlink.
-fn open() -> io::Result<OwnedFd> {
-    // SAFETY: takes no pointer; the descriptor is new and ours alone.
+/// A socket that hears the multicast groups of the mask `groups`; 0: none.
+pub(super) fn open(groups: u32, flags: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: a structure of integers, for which zeros are valid.
+    let mut name: libc::sockaddr_nl = unsafe { mem::zeroed() };
+    name.nl_family = libc::AF_NETLINK as _;
+    name.nl_groups = groups;
+    // SAFETY: the descriptor is new and ours alone; `name` lives through the call and has the size given.
     unsafe {
-        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
-        Ok(OwnedFd::from_raw_fd(check(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE))?))
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | flags;
+        let socket = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE))?);
+        check(libc::bind(socket.as_raw_fd(), ptr::from_ref(&name).cast(), mem::size_of_val(&name) as _))?;
+        Ok(socket)
     }
 }
 
 /// The messages that come next; those that are cut off by the end of `buffer` are lost.
-fn receive<'a>(socket: &OwnedFd, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+pub(super) fn receive<'a>(socket: &OwnedFd, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
     // SAFETY: writes at most `buffer.len()` bytes into the buffer.
     let n = unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
     let n = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
@@ -110,7 +118,7 @@ fn receive<'a>(socket: &OwnedFd, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
 }
 
 /// Takes what came at once apart; ends at the first that is not whole.
-fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(i32_at(bytes, 0)?).ok()?;
         let message = Message { kind: u16_at(bytes, 4)?, body: bytes.get(HEADER..length)? };
