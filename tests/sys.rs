@@ -1,14 +1,18 @@
-//! The TAP against a real kernel: each test runs itself again as root in a fresh network namespace with its own `/sys`.
+//! The TAP, routes and changes against a real kernel: each test runs itself again as root in a fresh network namespace with its own `/sys`.
 #![allow(clippy::disallowed_methods, reason = "reads what the kernel shows under /sys, and waits for it")]
 
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use quicap::sys::Error;
-use quicap::sys::interface::Interface;
+use quicap::sys::interface::{self, Interface};
+use quicap::sys::monitor::{Changes, Monitor};
+use quicap::sys::route::Route;
 use quicap::sys::tun::{Tap, Written};
+use quicap::sys::wait::{Interest, Waiter};
 use smol::Async;
 
 const INSIDE: &str = "QUICAP_TEST_INSIDE";
@@ -263,5 +267,140 @@ fn a_kernel_without_the_driver_is_told_what_to_install() {
         let error = Tap::open(TAP, None, 100).err().unwrap();
         assert!(matches!(error, Error::NoDriver), "{error}");
         assert!(error.to_string().contains("kmod-tun"));
+    });
+}
+
+/// Number of the device of that name.
+fn index(name: &str) -> u32 {
+    Interface::query(name).unwrap().unwrap().index
+}
+
+#[test]
+fn the_way_to_a_destination_follows_routes_marks_and_the_bound_device() {
+    let before = "for n in 0 1 2; do ip link add d$n type veth peer name e$n; ip link set e$n up; ip link set d$n up; done; \
+        ip addr add 192.0.2.1/24 dev d0; ip addr add 198.51.100.1/24 dev d1; ip addr add 203.0.113.1/24 dev d2; \
+        ip -6 addr add 2001:db8::1/64 dev d0 nodad; ip -6 addr add 2001:db8:1::1/64 dev d1 nodad; \
+        ip route add default via 192.0.2.9; ip -6 route add default via 2001:db8::9; \
+        ip route add default via 198.51.100.9 table 51; ip rule add fwmark 0x51 table 51; \
+        ip -6 route add default via 2001:db8:1::9 table 51; ip -6 rule add fwmark 0x51 table 51; \
+        ip route add unreachable 10.9.0.0/16";
+    isolated("the_way_to_a_destination_follows_routes_marks_and_the_bound_device", before, &[], || {
+        let way = |to: &str, mark: u32, device: Option<u32>| {
+            let route = Route::query(to.parse().unwrap(), mark, device).ok()?;
+            Some((interface::name_of(route.device)?, route.source?.to_string()))
+        };
+        let expect = |device: &str, source: &str| Some((device.to_owned(), source.to_owned()));
+        for (to, mark, device, expected) in [
+            ("192.0.2.7", 0, None, expect("d0", "192.0.2.1")),
+            ("8.8.8.8", 0, None, expect("d0", "192.0.2.1")),
+            ("8.8.8.8", 0x51, None, expect("d1", "198.51.100.1")),
+            ("8.8.8.8", 0x52, None, expect("d0", "192.0.2.1")),
+            ("8.8.8.8", 0, Some("d2"), expect("d2", "203.0.113.1")),
+            ("2001:4860::8888", 0, None, expect("d0", "2001:db8::1")),
+            ("2001:4860::8888", 0x51, None, expect("d1", "2001:db8:1::1")),
+            ("192.0.2.1", 0, None, expect("lo", "192.0.2.1")),
+            ("10.9.1.1", 0, None, None),
+        ] {
+            assert_eq!(way(to, mark, device.map(index)), expected, "{to} {mark} {device:?}");
+        }
+    });
+}
+
+#[test]
+fn what_leads_into_the_tap_is_its_bridge_and_what_stands_on_both_but_no_other_port() {
+    let bridges = "for n in br0 br1 br2; do ip link add $n type bridge; done; ip link add d0 type veth peer name d1; \
+        ip link set d0 master br0; ip link add br0.7 link br0 type macvlan; \
+        ip link add m0 link br0.7 type macvlan; ip link add d1.8 link d1 type macvlan";
+    let test = "what_leads_into_the_tap_is_its_bridge_and_what_stands_on_both_but_no_other_port";
+    isolated(test, bridges, &[], || {
+        let _tap = open(None);
+        let inside = || {
+            let found = interface::leading_into(&[TAP, "absent"]).unwrap();
+            let mut names: Vec<String> = found.into_iter().filter_map(interface::name_of).collect();
+            names.sort();
+            names.join(" ")
+        };
+        assert_eq!(inside(), "qt0");
+        ip("link add qt0.10 link qt0 type macvlan");
+        assert_eq!(inside(), "qt0 qt0.10");
+        ip("link set qt0.10 master br1");
+        assert_eq!(inside(), "br1 qt0 qt0.10");
+        ip("link del qt0.10");
+        assert_eq!(inside(), "qt0");
+        ip("link set qt0 master br0");
+        assert_eq!(inside(), "br0 br0.7 m0 qt0");
+        ip("link set qt0 nomaster");
+        assert_eq!(inside(), "qt0");
+        assert_eq!(interface::leading_into(&["absent"]).unwrap(), []);
+    });
+}
+
+/// What was heard, and whether the descriptor said so.
+fn heard(monitor: &mut Monitor, own: u32) -> Changes {
+    let mut changes = Changes::default();
+    let mut waiter = Waiter::default();
+    loop {
+        waiter.clear();
+        waiter.add(monitor.as_fd(), Interest::Read);
+        waiter.wait(false).unwrap();
+        if !waiter.is_ready(0) {
+            return changes;
+        }
+        changes |= monitor.drain(Some(own));
+    }
+}
+
+#[test]
+fn changes_are_heard_and_those_of_our_own_device_are_told_from_others() {
+    let before = "ip link add d0 type veth peer name d1; ip link add br0 type bridge";
+    let test = "changes_are_heard_and_those_of_our_own_device_are_told_from_others";
+    isolated(test, before, &[], || {
+        let tap = open(None);
+        let own = tap.interface().unwrap().index;
+        let mut monitor = Monitor::open().unwrap();
+        // The kernel has told what a command does when the command ends.
+        for words in [
+            "link set qt0 mtu 1400",
+            "link set qt0 up",
+            "addr add 203.0.113.1/24 dev qt0",
+            "route add 198.51.100.0/24 dev qt0",
+            "link set qt0 down",
+        ] {
+            ip(words);
+            assert_eq!(heard(&mut monitor, own), Changes { own: true, others: false }, "{words}");
+        }
+        for words in [
+            "link set qt0 master br0",
+            "link set d1 up",
+            "link set d0 up",
+            "addr add 192.0.2.1/24 dev d0",
+            "-6 addr add 2001:db8::1/64 dev d0 nodad",
+            "route add 198.51.100.0/24 dev d0",
+            "route del 198.51.100.0/24 dev d0",
+            "rule add fwmark 0x51 table 51",
+            "-6 rule add fwmark 0x51 table 51",
+            "addr del 192.0.2.1/24 dev d0",
+            "link set d0 down",
+            "link del d0",
+        ] {
+            ip(words);
+            assert!(heard(&mut monitor, own).others, "{words}");
+        }
+        ip("link del qt0");
+        assert!(heard(&mut monitor, own).own);
+    });
+}
+
+#[test]
+fn more_changes_than_the_kernel_keeps_for_us_count_as_a_change_of_everything() {
+    let test = "more_changes_than_the_kernel_keeps_for_us_count_as_a_change_of_everything";
+    isolated(test, "ip link add d0 type veth peer name d1; ip link set d0 up", &[], || {
+        let mut monitor = Monitor::open().unwrap();
+        let routes = "for n in $(seq 0 3999); do echo route add 10.$((n / 250)).$((n % 250)).0/24 dev d0; done | ip -batch -";
+        assert!(Command::new("sh").args(["-c", routes]).status().unwrap().success());
+        assert_eq!(heard(&mut monitor, u32::MAX), Changes::ALL, "though nothing was our own");
+        assert_eq!(heard(&mut monitor, u32::MAX), Changes::default());
+        ip("addr add 192.0.2.1/24 dev d0");
+        assert!(heard(&mut monitor, u32::MAX).others, "it goes on hearing");
     });
 }

@@ -1,13 +1,12 @@
-//! What the kernel knows about a network device: one question over rtnetlink.
+//! What the kernel knows about network devices: questions over rtnetlink.
 //!
 //! Not sysfs: `/sys` shows the network namespace of whoever mounted it, and a jail may lack it. Asks only; nothing is
-//! changed here. Read first: rtnetlink(7), netlink(7).
+//! changed here. Read first: `netlink.rs`, rtnetlink(7).
 
 use std::ffi::{CStr, c_char};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::check;
+use super::netlink::{Request, attributes, i32_at};
 use crate::types::MacAddr;
 
 /// A device as it was when asked.
@@ -24,18 +23,13 @@ pub struct Interface {
     pub bridge: Option<String>,
 }
 
-const HEADER: usize = size_of::<libc::nlmsghdr>();
 /// `struct ifinfomsg`: family, padding, type (2 bytes), index, flags, change (4 bytes each).
 const INFO: usize = size_of::<libc::ifinfomsg>();
-/// `struct rtattr`: length and type, 2 bytes each; values are padded to 4 bytes.
-const ATTRIBUTE: usize = 4;
-/// Kernels answer with 1 to 3 KiB.
-const ANSWER_MAX: usize = 16 * 1024;
 
 impl Interface {
     /// `None` when there is no device of that name in this network namespace.
     pub fn query(name: &str) -> io::Result<Option<Self>> {
-        match exchange(&question(name)) {
+        match question(name).ask() {
             Ok(answer) => Ok(parse(&answer)),
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
             Err(error) => Err(error),
@@ -43,59 +37,83 @@ impl Interface {
     }
 }
 
-/// RTM_GETLINK with the name as its only attribute.
-fn question(name: &str) -> Vec<u8> {
-    let length = HEADER + INFO + ATTRIBUTE + (name.len() + 1).next_multiple_of(4);
-    let mut message = Vec::with_capacity(length);
-    message.extend_from_slice(&(length as u32).to_ne_bytes());
-    message.extend_from_slice(&libc::RTM_GETLINK.to_ne_bytes());
-    message.extend_from_slice(&(libc::NLM_F_REQUEST as u16).to_ne_bytes());
-    message.resize(HEADER + INFO, 0);
-    message.extend_from_slice(&((ATTRIBUTE + name.len() + 1) as u16).to_ne_bytes());
-    message.extend_from_slice(&libc::IFLA_IFNAME.to_ne_bytes());
-    message.extend_from_slice(name.as_bytes());
-    message.resize(length, 0);
-    message
+/// Numbers of the devices with these names, and of all that what is sent on them may leave by one of those: the bridge
+/// that one is a port of, VLANs on top of it, VLANs on top of that bridge, and so on.
+pub fn leading_into(names: &[&str]) -> io::Result<Vec<u32>> {
+    let mut rest = Vec::new();
+    Request::new(libc::RTM_GETLINK, &[0; INFO]).ask_all(|answer| rest.extend(Place::parse(answer)))?;
+    let mut inside: Vec<u32> = rest
+        .iter()
+        .filter(|device| names.contains(&device.name.as_str()))
+        .map(|device| device.index)
+        .collect();
+    loop {
+        let masters = rest.iter().filter(|port| inside.contains(&port.index)).filter_map(|port| port.master);
+        let above = rest.iter().filter(|device| device.below.is_some_and(|below| inside.contains(&below)));
+        let mut found: Vec<u32> = masters.chain(above.map(|device| device.index)).collect();
+        found.retain(|index| !inside.contains(index));
+        if found.is_empty() {
+            return Ok(inside);
+        }
+        inside.extend(found);
+        inside.sort_unstable();
+        inside.dedup();
+    }
 }
 
-/// Sends the question to the kernel and returns its answer, or the error it answers with.
-fn exchange(question: &[u8]) -> io::Result<Vec<u8>> {
-    let mut answer = vec![0; ANSWER_MAX];
-    // SAFETY: the descriptor is new and ours alone; both buffers live through the calls and have the lengths given.
-    let n = unsafe {
-        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
-        let socket = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE))?);
-        let fd = socket.as_raw_fd();
-        if libc::send(fd, question.as_ptr().cast(), question.len(), 0) < 0 {
-            return Err(io::Error::last_os_error());
+/// Where a device stands among the others.
+struct Place {
+    index: u32,
+    name: String,
+    master: Option<u32>,
+    /// The device that this one is on top of.
+    below: Option<u32>,
+}
+
+impl Place {
+    fn parse(answer: &[u8]) -> Option<Self> {
+        let index = number(answer, 4)?;
+        let mut place = Self { index, name: String::new(), master: None, below: None };
+        let mut elsewhere = false;
+        for (kind, value) in attributes(answer.get(INFO..)?) {
+            match kind {
+                libc::IFLA_IFNAME => {
+                    place.name =
+                        String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned();
+                }
+                libc::IFLA_MASTER => place.master = number(value, 0),
+                libc::IFLA_LINK => place.below = number(value, 0),
+                // The number is one of another namespace.
+                libc::IFLA_LINK_NETNSID => elsewhere = true,
+                _ => {}
+            }
         }
-        libc::recv(fd, answer.as_mut_ptr().cast(), answer.len(), 0)
-    };
-    let Ok(n) = usize::try_from(n) else { return Err(io::Error::last_os_error()) };
-    answer.truncate(n);
-    match (u16_at(&answer, 4), i32_at(&answer, HEADER)) {
-        (Some(kind), Some(code)) if i32::from(kind) == libc::NLMSG_ERROR => {
-            Err(io::Error::from_raw_os_error(-code))
-        }
-        _ => Ok(answer),
+        place.below = place.below.filter(|_| !elsewhere);
+        Some(place)
     }
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    u32::try_from(i32_at(bytes, at)?).ok()
+}
+
+fn question(name: &str) -> Request {
+    let name = [name.as_bytes(), &[0]].concat();
+    Request::new(libc::RTM_GETLINK, &[0; INFO]).with(libc::IFLA_IFNAME, &name)
 }
 
 /// `None` for an answer that is too short to be one.
 fn parse(answer: &[u8]) -> Option<Interface> {
-    let flags = i32_at(answer, HEADER + 8)?;
-    let mut interface = Interface {
-        index: u32::try_from(i32_at(answer, HEADER + 4)?).ok()?,
-        up: flags & libc::IFF_UP != 0,
-        ..Interface::default()
-    };
+    let flags = i32_at(answer, 8)?;
+    let mut interface =
+        Interface { index: number(answer, 4)?, up: flags & libc::IFF_UP != 0, ..Interface::default() };
     let (mut master, mut bridge_port) = (None, false);
-    for (kind, value) in attributes(answer.get(HEADER + INFO..)?) {
+    for (kind, value) in attributes(answer.get(INFO..)?) {
         match kind {
             libc::IFLA_MTU => interface.mtu = i32_at(value, 0)? as u32,
             libc::IFLA_CARRIER => interface.carrier = value.first() == Some(&1),
             libc::IFLA_ADDRESS => interface.mac = value.try_into().ok().map(MacAddr),
-            libc::IFLA_MASTER => master = i32_at(value, 0),
+            libc::IFLA_MASTER => master = number(value, 0),
             libc::IFLA_LINKINFO => bridge_port = is_bridge_port(value),
             _ => {}
         }
@@ -110,33 +128,14 @@ fn is_bridge_port(link_info: &[u8]) -> bool {
     })
 }
 
-/// Type and value of each attribute; ends at the first that does not fit.
-fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let length = usize::from(u16_at(bytes, 0)?);
-        let kind = u16_at(bytes, 2)? & libc::NLA_TYPE_MASK as u16;
-        let value = bytes.get(ATTRIBUTE..length)?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, value))
-    })
-}
-
 /// Name of the device with this number.
-fn name_of(index: i32) -> Option<String> {
+pub fn name_of(index: u32) -> Option<String> {
     let mut name = [0 as c_char; libc::IF_NAMESIZE];
     // SAFETY: the buffer has the IF_NAMESIZE bytes that the call may write, and is terminated when it succeeds.
     unsafe {
-        let found = libc::if_indextoname(u32::try_from(index).ok()?, name.as_mut_ptr());
+        let found = libc::if_indextoname(index, name.as_mut_ptr());
         (!found.is_null()).then(|| CStr::from_ptr(name.as_ptr()).to_string_lossy().into_owned())
     }
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..at + 2)?.try_into().ok().map(u16::from_ne_bytes)
-}
-
-fn i32_at(bytes: &[u8], at: usize) -> Option<i32> {
-    bytes.get(at..at + 4)?.try_into().ok().map(i32::from_ne_bytes)
 }
 
 #[cfg(test)]
@@ -153,12 +152,12 @@ mod tests {
 
     #[test]
     fn an_answer_cut_anywhere_is_no_panic() {
-        let answer = exchange(&question("lo")).unwrap();
+        let answer = question("lo").ask().unwrap();
         let whole = parse(&answer);
         assert!(whole.is_some());
         for end in 0..answer.len() {
             let cut = parse(&answer[..end]);
-            assert!(end >= HEADER + INFO || cut.is_none());
+            assert!(end >= INFO || cut.is_none());
         }
     }
 }

@@ -6,8 +6,11 @@
 
 pub mod interface;
 pub mod lock;
+pub mod monitor;
+mod netlink;
 pub mod netns;
 pub mod process;
+pub mod route;
 pub mod signal;
 pub mod timer;
 pub mod tun;
