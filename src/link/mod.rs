@@ -11,6 +11,7 @@ mod control;
 pub mod dial;
 mod dialing;
 pub mod fragment;
+pub mod gate;
 pub mod liveness;
 mod meter;
 mod moving;
