@@ -214,5 +214,5 @@ pub const SERVER: Profile = Profile {
     handshakes: 200,
 };
 
-/// Total memory up to which a machine is treated as a small router, KiB.
+/// Memory of the machine, or of our control group, up to which it is treated as a small router, KiB.
 pub const ROUTER_MEMORY: u64 = 256 * 1024;
