@@ -14,12 +14,29 @@ pub const CONNECTIONS: usize = 96;
 /// Incoming connections that have not shown a certificate yet. Full: the oldest gives way after
 /// [`HALF_OPEN_STALE`]; until then further Initials are ignored.
 pub const HALF_OPEN: usize = 16;
+/// Of those, how many may be of addresses with which no connection came up before.
+pub const HALF_OPEN_STRANGERS: usize = 12;
 /// An incoming handshake older than this gives way when [`HALF_OPEN`] are under way: who does not finish keeps nobody
 /// out.
 pub const HALF_OPEN_STALE: Duration = Duration::from_secs(1);
 
 /// Incoming handshakes above which an address must first prove itself by a Retry (RFC 9000, 8.1.2).
 pub const HALF_OPEN_BEFORE_RETRY: usize = 4;
+
+/// Addresses (of IPv6: /64) that sent Initials lately, about 50 bytes each. Full: the one that sent least goes; if it
+/// comes again, it begins anew, within the budget of all.
+pub const SENDERS: usize = 256;
+/// Initials of one address that are opened in a second, and how many it may save up: several sites behind one address
+/// each try several times.
+pub const SENDER_INITIALS: u32 = 10;
+pub const SENDER_INITIALS_SAVED: u32 = 40;
+/// Addresses (of IPv6: /64) with which a connection came up: budgets and places are kept for them. About 70 bytes
+/// each. Full: the one that is longest ago goes.
+pub const KNOWN: usize = 64;
+/// How long they are remembered.
+pub const KNOWN_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Handshakes that may be saved up, as seconds of their rate: after an outage all peers come at once.
+pub const HANDSHAKES_SAVED_SECONDS: u32 = 4;
 
 /// Packets of a connection that the QUIC library may hold before we have accepted it, bytes.
 pub const INCOMING_BUFFER: u64 = 8 * 1024;
@@ -166,6 +183,12 @@ pub struct Profile {
     /// Frames that wait in the TAP to be read. Full: the kernel drops the newest. A short queue costs one fast TCP
     /// stream losses, a long one costs delay where the tunnel is the bottleneck (measured).
     pub tap_queue: u16,
+    /// Budget of the CPU in a second for who comes in: Initials to open, Retries and other answers to send, handshakes
+    /// to take part in. Strangers have it once, and what speaks for itself once more (link/gate.rs). A small MIPS
+    /// router can do some 30 handshakes a second if it does nothing else.
+    pub initials: u32,
+    pub answers: u32,
+    pub handshakes: u32,
 }
 
 /// Machines with at most [`ROUTER_MEMORY`].
@@ -177,6 +200,9 @@ pub const ROUTER: Profile = Profile {
     socket_receive: 1 << 20,
     receive_batch: 1,
     tap_queue: 100,
+    initials: 200,
+    answers: 50,
+    handshakes: 10,
 };
 
 /// Larger ones.
@@ -188,7 +214,10 @@ pub const SERVER: Profile = Profile {
     socket_receive: 8 << 20,
     receive_batch: 2,
     tap_queue: 500,
+    initials: 4000,
+    answers: 1000,
+    handshakes: 200,
 };
 
-/// Total memory up to which a machine is treated as a small router, KiB.
+/// Memory of the machine, or of our control group, up to which it is treated as a small router, KiB.
 pub const ROUTER_MEMORY: u64 = 256 * 1024;

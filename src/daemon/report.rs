@@ -144,5 +144,6 @@ fn counters(daemon: &Loop<'_>) -> Vec<Count> {
         ("tap_rx_bytes", counters.tap_rx_bytes),
         ("tap_tx_bytes", counters.tap_tx_bytes),
         ("macs_not_learned", daemon.node.switch().owners().not_learned()),
+        ("initials_ignored", daemon.node.links().initials_ignored()),
     ]
 }

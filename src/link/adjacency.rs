@@ -18,6 +18,7 @@ impl Links {
         connection.set_up(now, keep_alive);
         let (role, member, attempt) = (connection.role, connection.member.clone(), connection.attempt);
         let (rtt, remote) = (connection.rtt(), connection.remote());
+        self.gate.remember(now, remote.ip());
         let facts = format!("rtt {}, mtu {}, via {remote}", milliseconds(rtt), connection.max_datagram());
         let link = self.merge(now, slot, link, member.as_ref());
         let Some(own) = self.link_mut(link) else { return };
@@ -118,12 +119,16 @@ impl Links {
     /// A connection is over.
     pub(super) fn handle_lost(&mut self, now: Instant, slot: Slot, reason: String, code: Option<u64>) {
         let Some(connection) = self.table.find(slot) else { return };
-        let attempt = connection.attempt;
+        let (attempt, remote) = (connection.attempt, connection.remote());
         let Some(id) = connection.link else {
             return self.events.push_back(Event::Refusal(reason));
         };
         let Some(link) = self.links.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
         let was_up = link.detach(slot);
+        if was_up {
+            // It was good until now, however long ago it came up.
+            self.gate.remember(now, remote.ip());
+        }
         match (attempt, was_up) {
             (Some(Attempt { race, .. }), true) => link.dialer.handle_down(now, race),
             (Some(Attempt { race, .. }), false) => link.dialer.handle_failed(race),

@@ -7,6 +7,7 @@ use quinn_proto::Incoming;
 
 use super::connection::{Connection, Role, Stage};
 use super::control::OwnedHello;
+use super::gate::Entry;
 use super::peer::{Link, Slot};
 use super::{Links, SocketId};
 use crate::limits;
@@ -16,33 +17,43 @@ use crate::wire::control::{self, CloseCode};
 
 impl Links {
     pub(super) fn handle_incoming(&mut self, now: Instant, socket: SocketId, incoming: Incoming) {
-        let half_open = self.table.half_open().count();
-        if self.table.is_full() || (half_open >= limits::HALF_OPEN && !self.end_stale_handshake(now)) {
-            return self.listener.ignore(incoming);
+        let mut half_open = self.table.half_open().count();
+        if half_open >= limits::HALF_OPEN_STRANGERS && self.end_stale_handshake(now) {
+            half_open -= 1;
         }
+        let (remote, proved, room) =
+            (incoming.remote_address().ip(), !incoming.may_retry(), !self.table.is_full());
         self.scratch.clear();
-        if half_open >= limits::HALF_OPEN_BEFORE_RETRY && incoming.may_retry() {
-            if let Ok(transmit) = self.listener.retry(incoming, &mut self.scratch) {
-                self.respond(socket, &transmit);
+        match self.gate.judge(now, remote, proved, half_open, room) {
+            Entry::Accept => self.accept(now, socket, incoming),
+            Entry::Retry => {
+                if let Ok(transmit) = self.listener.retry(incoming, &mut self.scratch) {
+                    self.respond(socket, &transmit);
+                }
             }
-            return;
+            Entry::Ignore => self.listener.ignore(incoming),
         }
+    }
+
+    fn accept(&mut self, now: Instant, socket: SocketId, incoming: Incoming) {
         let config = self.transports.server(incoming.remote_address(), &self.server);
         match self.listener.accept(incoming, now, &mut self.scratch, Some(config)) {
             Ok((handle, quinn)) => {
                 self.table.insert(Connection::new(quinn, handle, Role::Server, socket, now));
             }
             Err(error) => {
-                if let Some(transmit) = error.response {
+                if let Some(transmit) = error.response.filter(|_| self.gate.answers(now)) {
                     self.respond(socket, &transmit);
                 }
             }
         }
     }
 
-    /// Makes room for a handshake by ending the oldest one. False: none is old enough.
+    /// Makes room for a handshake by ending the oldest one, a stranger's if there is one. False: none is old enough.
     pub(super) fn end_stale_handshake(&mut self, now: Instant) -> bool {
-        let oldest = self.table.half_open().min_by_key(|(_, connection)| connection.began);
+        let gate = &mut self.gate;
+        let oldest =
+            self.table.half_open().min_by_key(|(_, own)| (gate.knows(now, own.remote().ip()), own.began));
         let stale =
             oldest.filter(|(_, own)| now.saturating_duration_since(own.began) >= limits::HALF_OPEN_STALE);
         let Some(slot) = stale.map(|(slot, _)| slot) else { return false };

@@ -11,6 +11,7 @@ mod control;
 pub mod dial;
 mod dialing;
 pub mod fragment;
+pub mod gate;
 pub mod liveness;
 mod meter;
 mod moving;
@@ -35,6 +36,7 @@ use quinn_proto::{DatagramEvent, Endpoint, ServerConfig};
 
 use self::connection::{Connection, Overdue, Report, Role, Stage};
 use self::fragment::{Rejoiner, Splitter};
+use self::gate::Gate;
 use self::peer::{Link, Slot};
 use self::table::Table;
 use self::transport::Transports;
@@ -139,6 +141,7 @@ pub struct Links {
     dialer: Endpoint,
     server: ServerConfig,
     transports: Transports,
+    gate: Gate,
     table: Table,
     links: Vec<Option<Link>>,
     /// Links made so far.
@@ -169,6 +172,7 @@ impl Links {
             listener: endpoint(0x5A, listens.then(|| Arc::new(server.clone()))),
             dialer: endpoint(0xA5, None),
             transports: Transports::new(&config.profile),
+            gate: Gate::new(&config.profile, now),
             server,
             table: Table::new(),
             links: (0..limits::LINKS).map(|_| None).collect(),
@@ -234,6 +238,11 @@ impl Links {
         self.table.len()
     }
 
+    /// Initials that got no answer: those of a flood.
+    pub fn initials_ignored(&self) -> u64 {
+        self.gate.ignored()
+    }
+
     pub fn rejoining(&self) -> usize {
         self.rejoiner.used()
     }
@@ -259,6 +268,10 @@ impl Links {
             Some(_) => Role::Client,
             None => return,
         };
+        let begun = || self.table.half_open().any(|(_, own)| own.remote() == remote);
+        if role == Role::Server && !self.gate.opens(now, remote.ip(), &bytes, begun) {
+            return;
+        }
         self.scratch.clear();
         let endpoint = if role == Role::Server { &mut self.listener } else { &mut self.dialer };
         match endpoint.handle(now, remote, local, None, bytes, &mut self.scratch) {
@@ -272,7 +285,10 @@ impl Links {
                 }
             }
             Some(DatagramEvent::NewConnection(incoming)) => self.handle_incoming(now, socket, incoming),
-            Some(DatagramEvent::Response(transmit)) => self.respond(socket, &transmit),
+            Some(DatagramEvent::Response(transmit)) if self.gate.answers(now) => {
+                self.respond(socket, &transmit)
+            }
+            Some(DatagramEvent::Response(_)) => {}
             None => {}
         }
     }

@@ -301,7 +301,8 @@ fn handshakes_that_nobody_finishes_keep_nobody_out() {
     }
     world.run_for(Duration::from_millis(500));
     let hub = world.sites[0].node.as_ref().expect("runs");
-    assert_eq!(hub.links().connections().filter(|c| c.member.is_none()).count(), limits::HALF_OPEN);
+    let half_open = hub.links().connections().filter(|c| c.member.is_none()).count();
+    assert_eq!(half_open, limits::HALF_OPEN_STRANGERS);
     let peers = vec![peer(None, &[World::ip(0)])];
     world.start(2, node(config(ca.credentials("late", 3), peers, 1)));
     assert!(world.run_until(Duration::from_secs(1), |world| world.links_up(2) == 1));
