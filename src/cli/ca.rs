@@ -11,7 +11,7 @@ use std::path::Path;
 use argh::FromArgs;
 
 use crate::cli::ca::directory::Directory;
-use crate::cli::{Failure, PLAUSIBLE_UNIX_S, files, unix_now};
+use crate::cli::{Failure, files, unix_now};
 use crate::pki::Trust;
 use crate::pki::bundle::{certificates_to_pem, crls_to_pem};
 use crate::pki::ca::{Validity, create};
@@ -20,6 +20,7 @@ use crate::pki::csr::{Request, generate_key};
 use crate::pki::date::Day;
 use crate::pki::index::Entry;
 use crate::pki::rights::{Grant, Prefix, Rights, is_network_name, read_mac};
+use crate::pki::timekeeper::BUILT;
 use crate::types::{MacAddr, NodeId};
 
 /// the network's certificate authority
@@ -331,7 +332,7 @@ fn network_name(option: &str, name: &str) -> Result<String, Failure> {
 /// A certificate signed in 1970 would be no good to anybody.
 fn plausible_now() -> Result<u32, Failure> {
     match unix_now() {
-        now if now >= PLAUSIBLE_UNIX_S => Ok(now),
+        now if now >= BUILT => Ok(now),
         now => {
             Err(Failure::runtime(format!("this machine's clock says {}; set it before signing", Day(now))))
         }

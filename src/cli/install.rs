@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
 
-use crate::cli::{Failure, PLAUSIBLE_UNIX_S, files, unix_now};
+use crate::cli::{Failure, files, unix_now};
 use crate::pki::bundle::{Bundle, crls_to_pem, merge_crls};
 use crate::pki::certificate::Certificate;
 use crate::pki::crl::Crl;
 use crate::pki::csr::key_fingerprint;
 use crate::pki::date::Day;
 use crate::pki::rights::is_network_name;
+use crate::pki::timekeeper::BUILT;
 use crate::pki::{Fault, Identity, Member, Trust};
 
 /// check a bundle from the CA and put certificate, CA and CRL in place
@@ -76,7 +77,7 @@ fn prepare(
     let trust =
         Trust::from_pem(&args.network, anchors.as_bytes(), Some(crls.as_bytes())).map_err(in_bundle)?;
     let now = unix_now();
-    let member = trust.judge(&bundle.chain, now, now >= PLAUSIBLE_UNIX_S).map_err(|refusal| {
+    let member = trust.judge(&bundle.chain, now, now >= BUILT).map_err(|refusal| {
         Failure::certificate(format!("{shown}: {refusal}; this machine's clock says {}", Day(now)))
     })?;
     for warning in trust.warnings(now) {

@@ -57,6 +57,3 @@ fn unix_now() -> u32 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
-
-/// A clock before this is not set: the program did not exist (2025-06-01).
-const PLAUSIBLE_UNIX_S: u32 = 1_748_736_000;

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use argh::FromArgs;
 
 use self::site::{Ca, NETWORK, Site};
-use crate::cli::{Failure, PLAUSIBLE_UNIX_S, unix_now};
+use crate::cli::{Failure, unix_now};
+use crate::pki::timekeeper::BUILT;
 use crate::sys::process;
 use crate::sys::timer::Timer;
 use crate::sys::wait::{Bell, Interest, Waiter};
@@ -71,7 +72,7 @@ fn tell(began: Instant, step: &str, what: impl fmt::Display) {
 /// `b` dials `a`.
 fn sites() -> Result<(Site, Site), String> {
     let port = site::free_port().map_err(|error| format!("no UDP on 127.0.0.1: {error}"))?;
-    let unix_s = unix_now().max(PLAUSIBLE_UNIX_S);
+    let unix_s = unix_now().max(BUILT);
     let ca = Ca::new(unix_s).map_err(|fault| format!("the CA: {fault}"))?;
     let site = |name: &str, id, port: u16, peer: &str| {
         let id = NodeId::new(id).ok_or("no node id")?;

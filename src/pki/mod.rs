@@ -17,6 +17,7 @@ pub mod index;
 pub mod refusal;
 pub mod rights;
 pub mod text;
+pub mod timekeeper;
 pub mod tls;
 pub mod verify;
 

@@ -5,7 +5,7 @@
 //! here. The order matters: nothing inside a certificate is believed before its signature is. Read first:
 //! docs/certificates.md, RFC 5280 section 6.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::time::Duration;
 
 use rustls_pki_types::pem::PemObject;
@@ -38,10 +38,17 @@ pub struct Member {
     pub rights: Rights,
     pub not_before: u32,
     pub not_after: u32,
+    /// When the first certificate on the way up to our anchor ends, the anchor's own included.
+    pub valid_until: u32,
     pub serial: Serial,
 }
 
 impl Member {
+    /// Whether this certificate was issued after the other: the one to go by where both of a node are at hand.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        (self.not_before, self.serial) > (other.not_before, other.serial)
+    }
+
     /// Whether both certificates are of one node: keys and dates may differ.
     pub fn is_same_node(&self, other: &Self) -> bool {
         self.id == other.id && self.name == other.name
@@ -80,7 +87,7 @@ impl Trust {
             return Err(Refusal::CaAsNode);
         }
         let now = Now { unix_s: now_unix_s, trusted };
-        self.verify_chain(der, &leaf, intermediates, now)?;
+        let valid_until = self.verify_chain(der, &leaf, intermediates, now)?;
         check_usage(&leaf)?;
         let name = node_name(&leaf)?;
         let grant = Grant::from_uris(leaf.uris.iter().map(String::as_str))?;
@@ -94,6 +101,7 @@ impl Trust {
             rights: grant.rights,
             not_before: leaf.not_before,
             not_after: leaf.not_after,
+            valid_until,
             serial: leaf.serial,
         })
     }
@@ -132,6 +140,13 @@ impl Trust {
         warnings
     }
 
+    /// When there will be a further warning, if nobody does anything.
+    pub fn next_warning(&self, now_unix_s: u32) -> Option<u32> {
+        let lists = self.crls.iter().filter_map(|crl| crl.next_update);
+        let ends = lists.chain(self.anchors.iter().map(|ca| ca.not_after));
+        ends.filter(|end| *end >= now_unix_s).min().map(|end| end.saturating_add(1))
+    }
+
     fn add_anchor(&mut self, nth: usize, der: &CertificateDer<'_>) -> Result<(), Fault> {
         let anchor = Certificate::from_der(der).ok_or(Fault::Malformed("CERTIFICATE", nth))?;
         if !anchor.is_ca {
@@ -160,20 +175,21 @@ impl Trust {
         Ok(())
     }
 
+    /// Until when the chain is good.
     fn verify_chain(
         &self,
         der: &CertificateDer<'_>,
         leaf: &Certificate,
         intermediates: &[CertificateDer<'_>],
         now: Now,
-    ) -> Result<(), Refusal> {
+    ) -> Result<u32, Refusal> {
         let entity = EndEntityCert::try_from(der).map_err(|e| self.refusal(e, leaf))?;
         let issuers: Vec<Certificate> =
             intermediates.iter().filter_map(|der| Certificate::from_der(der)).collect();
         let time = now.for_chain(leaf, &issuers);
-        let objection = RefCell::new(None);
+        let (objection, valid_until) = (RefCell::new(None), Cell::new(leaf.not_after));
         let check = |path: &VerifiedPath<'_>| {
-            self.check_path(path, leaf, now).map_err(|refusal| {
+            self.check_path(path, leaf, now).map(|until| valid_until.set(until)).map_err(|refusal| {
                 objection.replace(Some(refusal));
                 webpki::Error::UnknownIssuer
             })
@@ -188,14 +204,14 @@ impl Trust {
             Some(&check),
         );
         match (verdict.map(drop), objection.take()) {
-            (Ok(()), _) => Ok(()),
+            (Ok(()), _) => Ok(valid_until.get()),
             (Err(_), Some(refusal)) => Err(refusal),
             (Err(error), None) => Err(self.refusal(error, leaf)),
         }
     }
 
-    /// What webpki leaves to us, on a path whose signatures and intermediates' dates are good.
-    fn check_path(&self, path: &VerifiedPath<'_>, leaf: &Certificate, now: Now) -> Result<(), Refusal> {
+    /// What webpki leaves to us, on a path whose signatures and intermediates' dates are good. Tells its first end.
+    fn check_path(&self, path: &VerifiedPath<'_>, leaf: &Certificate, now: Now) -> Result<u32, Refusal> {
         let is_root = |root: &TrustAnchor<'_>| core::ptr::eq(root, path.anchor());
         let nth = self.roots.iter().position(is_root).ok_or(Refusal::UnknownIssuer)?;
         let anchor = self.anchors.get(nth).ok_or(Refusal::UnknownIssuer)?;
@@ -211,7 +227,7 @@ impl Trust {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(issuers.iter().map(|issuer| issuer.not_after).fold(leaf.not_after, u32::min))
     }
 
     fn is_revoked(&self, serial: Serial, issuer: &Certificate) -> bool {
@@ -412,8 +428,28 @@ mod tests {
         );
         assert!(member.rights.gateway);
         assert_eq!((member.not_before, member.not_after), (NOW - 300, NOW + 5 * 86_400));
+        assert_eq!(member.valid_until, member.not_after);
         assert!(member.clone().expect_name(Some("office")).is_ok());
         assert!(member.expect_name(Some("attic")).is_err());
+    }
+
+    #[test]
+    fn a_member_is_valid_until_the_first_end_on_its_chain() {
+        let mut network = Network::new();
+        let key = generate_key().unwrap();
+        network.ca = create("home", key.as_bytes(), Validity::days(NOW, 3)).unwrap();
+        network.authority = Authority::from_pem(key.as_bytes(), network.ca.as_bytes()).unwrap();
+        let (trust, der) = (network.trust(None), network.sign("office", 9));
+        let member = trust.judge(&[der], NOW, true).unwrap();
+        assert_eq!((member.not_after, member.valid_until), (NOW + 5 * 86_400, NOW + 3 * 86_400));
+        assert_eq!(trust.next_warning(NOW), Some(NOW + 3 * 86_400 + 1));
+        assert_eq!(trust.warnings(NOW + 3 * 86_400), Vec::<String>::new());
+        assert_eq!(trust.warnings(NOW + 3 * 86_400 + 1).len(), 1);
+        assert_eq!(trust.next_warning(NOW + 3 * 86_400 + 1), None);
+        let newer = Member { serial: Serial::from_be_bytes(&[10]).unwrap(), ..member.clone() };
+        let newest = Member { not_before: NOW, ..member.clone() };
+        assert!(newer.is_newer_than(&member) && newest.is_newer_than(&newer));
+        assert!(!member.is_newer_than(&member) && !member.is_newer_than(&newest));
     }
 
     #[test]
