@@ -4,8 +4,8 @@
 //!   la --- br-lan(a)quicap0 ===== b        b is killed and comes back; then a is
 //! ```
 
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::thread;
 use std::time::Duration;
 
@@ -100,13 +100,13 @@ impl Events {
         let mut monitor = monitor;
         let stdout = monitor.stdout.take().unwrap();
         lab.keep(monitor);
-        let path = lab.dir.join(file);
-        fs::write(&path, "").unwrap();
+        // Appended to: a file that is written anew is empty for a moment.
+        let mut seen = File::options().create(true).append(true).open(lab.dir.join(file)).unwrap();
         thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let so_far = fs::read_to_string(&path).unwrap_or_default();
-                let _ = fs::write(&path, format!("{so_far}{line}\n"));
-            }
+            BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| seen.write_all(format!("{line}\n").as_bytes()).unwrap());
         });
         // The socket is bound when it shows up in the kernel's list of netlink sockets.
         lab.wait(lab::SOON, "ip monitor listens", |lab| {
