@@ -130,7 +130,7 @@ impl Site {
         self.packets.clear();
         while let Some(transmit) = self.node.poll_transmit(now, &mut self.packets) {
             let packets = self.packets.get(..transmit.size).unwrap_or_default();
-            self.sockets.send(&mut self.node, &transmit, packets);
+            self.sockets.send(now, &mut self.node, &transmit, packets);
             self.packets.clear();
         }
         while let Some(frame) = self.node.poll_frame() {
