@@ -145,6 +145,9 @@ pub const SUSPECT_MAX: Duration = Duration::from_secs(1);
 /// A suspect connection is given up after three times that, and not before this (protocol).
 pub const DEAD_MIN: Duration = Duration::from_secs(1);
 
+/// Changes of addresses, devices and routes are acted on at most this often: they come in swarms.
+pub const NETWORK_CHANGE_PAUSE: Duration = Duration::from_millis(250);
+
 /// First guess of the round trip: a lost first packet costs three of it (measured: 300 ms instead of 1 s).
 pub const INITIAL_RTT: Duration = Duration::from_millis(100);
 

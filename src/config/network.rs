@@ -30,6 +30,8 @@ pub(super) fn read(section: &Section, report: &mut Report<'_>) -> Option<Network
         crl: file(&mut reader, "crl", "crl.pem"),
         listen_port: reader.option("listen_port", value::listen_port).unwrap_or(value::DEFAULT_PORT),
         listen_addresses: reader.list("listen_address", value::listen_address),
+        tunlink: reader.option("tunlink", value::interface),
+        fwmark: reader.option("fwmark", value::fwmark).unwrap_or_default(),
         mtu: reader.option("mtu", value::mtu).unwrap_or_default(),
         carrier: carrier(&mut reader),
         unknown_unicast: reader.option("unknown_unicast", value::unknown_unicast).unwrap_or_default(),
@@ -96,6 +98,10 @@ fn carrier(reader: &mut Reader<'_, '_>) -> carrier::Config {
 fn judge(network: &Network, reader: &mut Reader<'_, '_>) {
     if network.tap.is_some() && network.tap == network.tun {
         reader.complain("tun", network.tun.as_deref(), "is the TAP's name too (expected another name)");
+    }
+    if network.tunlink.is_some() && (network.tunlink == network.tap || network.tunlink == network.tun) {
+        let complaint = "is this network's own device (expected the one that leads to the others)";
+        reader.complain("tunlink", network.tunlink.as_deref(), complaint);
     }
     if reader.section.entry("tap").is_none() && reader.section.entry("tun").is_none() {
         reader.warn("tap", None, "neither tap nor tun is set: this node only relays for others");

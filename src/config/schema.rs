@@ -44,6 +44,10 @@ pub struct Network {
     pub listen_port: u16,
     /// Empty: any address of both families.
     pub listen_addresses: Vec<IpAddr>,
+    /// Device that all UDP leaves and arrives by.
+    pub tunlink: Option<String>,
+    /// Of our UDP, for rules of the router; 0: none.
+    pub fwmark: u32,
     pub mtu: Mtu,
     pub carrier: carrier::Config,
     pub unknown_unicast: UnknownUnicast,
@@ -87,7 +91,7 @@ const fn list(name: &'static str) -> Known {
 }
 
 /// The options of `config network 'NETWORK'`.
-pub const NETWORK_OPTIONS: [Known; 17] = [
+pub const NETWORK_OPTIONS: [Known; 19] = [
     option("enabled", "1"),
     option("tap", ""),
     option("tun", ""),
@@ -98,6 +102,8 @@ pub const NETWORK_OPTIONS: [Known; 17] = [
     option("crl", "/etc/quicap/NETWORK/crl.pem"),
     option("listen_port", "443"),
     list("listen_address"),
+    option("tunlink", ""),
+    option("fwmark", "0"),
     option("mtu", "1500"),
     option("carrier", "peers"),
     option("carrier_up_delay", "0"),

@@ -36,6 +36,16 @@ pub fn listen_port(text: &str) -> Parsed<u16> {
     decimal(text).ok_or_else(|| "is not a UDP port (expected 0 to 65535)".to_owned())
 }
 
+/// As `ip rule` and WireGuard take it: decimal, or hexadecimal behind `0x`.
+pub fn fwmark(text: &str) -> Parsed<u32> {
+    let mark = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_hexdigit()) => u32::from_str_radix(digits, 16).ok(),
+        Some(_) => None,
+        None => decimal(text),
+    };
+    mark.ok_or_else(|| "is not a mark (expected 0 to 4294967295 or 0x0 to 0xffffffff)".to_owned())
+}
+
 pub fn mtu(text: &str) -> Parsed<Mtu> {
     let fixed = decimal(text).filter(|mtu| (MTU_MIN..=MTU_MAX).contains(mtu)).map(Mtu::Fixed);
     let mtu = if text == "auto" { Some(Mtu::Auto) } else { fixed };
@@ -243,6 +253,18 @@ mod tests {
         refused(delay_s, &["3601", "5s", "0.5", ""]);
         accepted(mtu, &[("auto", Mtu::Auto), ("576", Mtu::Fixed(576)), ("2000", Mtu::Fixed(2000))]);
         refused(mtu, &["575", "2001", "Auto", "", "9000", "1500 "]);
+    }
+
+    #[test]
+    fn marks_are_decimal_or_hexadecimal() {
+        accepted(
+            fwmark,
+            &[("0", 0), ("81", 0x51), ("0x51", 0x51), ("0XFf", 255), ("0xffffffff", u32::MAX), ("0x0", 0)],
+        );
+        refused(
+            fwmark,
+            &["", "0x", "x51", "51h", "0x1ffffffff", "4294967296", "-1", "0x+1", "0x51/0xff", "off"],
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod control;
 mod follow;
 pub mod material;
+mod moving;
 mod reload;
 mod report;
 pub mod resolve;
@@ -20,6 +21,7 @@ use crate::cli::{Failure, files};
 use crate::config::{self, Mtu, Network};
 use crate::daemon::control::Control;
 use crate::daemon::material::{Class, Material};
+use crate::daemon::moving::Moving;
 use crate::daemon::sockets::Sockets;
 use crate::daemon::turn::Loop;
 use crate::limits::{self, Profile};
@@ -61,10 +63,25 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let control = Control::open(&path)?;
     let profile = profile();
     let tap = open_tap(&network, profile)?;
+    let moving = Moving::open(tap.as_ref())
+        .map_err(|error| Failure::runtime(format!("hear of changes of the network: {error}")))?;
     let sockets = Sockets::open(&network, profile).map_err(Failure::runtime)?;
     let node = make_node(&network, material, &sockets, clock.clone(), profile)?;
     let (config_loaded, config_error) = (now(), String::new());
-    Loop { options, network, node, tap, sockets, signals, control, clock, config_loaded, config_error }.run()
+    Loop {
+        options,
+        network,
+        node,
+        tap,
+        sockets,
+        moving,
+        signals,
+        control,
+        clock,
+        config_loaded,
+        config_error,
+    }
+    .run()
 }
 
 /// The configuration of the network that is to be run.

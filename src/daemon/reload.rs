@@ -54,15 +54,39 @@ fn try_reload(daemon: &mut Loop<'_>, now: Instant) -> Result<(), String> {
     Ok(())
 }
 
-/// Options that are only read at the start.
+/// Options that are only read at the start. All options are named, so that a new one is not forgotten.
 fn needs_restart(old: &Network, new: &Network) -> Vec<&'static str> {
+    let Network {
+        enabled,
+        tap,
+        tun,
+        listen_port,
+        listen_addresses,
+        tunlink,
+        fwmark,
+        mtu,
+        // What follows is applied, is the same, or means nothing yet.
+        name: _,
+        addresses: _,
+        ca: _,
+        cert: _,
+        key: _,
+        crl: _,
+        carrier: _,
+        unknown_unicast: _,
+        fast_detect: _,
+        log_level: _,
+        peers: _,
+    } = old;
     let changes = [
-        ("tap", old.tap != new.tap),
-        ("tun", old.tun != new.tun),
-        ("listen_port", old.listen_port != new.listen_port),
-        ("listen_address", old.listen_addresses != new.listen_addresses),
-        ("mtu", old.mtu != new.mtu),
-        ("enabled", !new.enabled),
+        ("enabled", *enabled != new.enabled),
+        ("tap", *tap != new.tap),
+        ("tun", *tun != new.tun),
+        ("listen_port", *listen_port != new.listen_port),
+        ("listen_address", *listen_addresses != new.listen_addresses),
+        ("tunlink", *tunlink != new.tunlink),
+        ("fwmark", *fwmark != new.fwmark),
+        ("mtu", *mtu != new.mtu),
     ];
     changes.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
 }

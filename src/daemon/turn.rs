@@ -9,7 +9,8 @@ use bytes::{BufMut, BytesMut};
 
 use super::control::{Control, Message};
 use super::follow::Follower;
-use super::sockets::{Received, Sockets};
+use super::moving::Moving;
+use super::sockets::{Received, Sent, Sockets};
 use super::{Options, now, reload, report, unix_s};
 use crate::cli::Failure;
 use crate::config::{Mtu, Network};
@@ -37,6 +38,7 @@ pub struct Loop<'a> {
     pub node: Node,
     pub tap: Option<Tap>,
     pub sockets: Sockets,
+    pub moving: Moving,
     pub signals: Signals,
     pub control: Control,
     pub clock: Arc<WallClock>,
@@ -63,7 +65,8 @@ struct State {
 const TIMER: usize = 0;
 const SIGNALS: usize = 1;
 const CONTROL: usize = 2;
-const FIRST_SOCKET: usize = 3;
+const CHANGES: usize = 3;
+const FIRST_SOCKET: usize = 4;
 
 impl Loop<'_> {
     /// Ends by SIGTERM or SIGINT, or when the TAP is gone; the peers are told in either case.
@@ -102,6 +105,10 @@ impl Loop<'_> {
             if state.waiter.is_ready(CONTROL) {
                 self.control.turn();
             }
+            if state.waiter.is_ready(CHANGES) {
+                self.moving.hear(time);
+            }
+            self.move_on(time)?;
             state.more = false;
             self.receive(time, state)?;
             self.read_tap(time, state)?;
@@ -112,6 +119,18 @@ impl Loop<'_> {
             }
             self.follow_mtu(time, state)?;
         }
+    }
+
+    /// Looks after what has changed around us, once it is time to.
+    fn move_on(&mut self, time: Instant) -> Result<(), Failure> {
+        let Some(changes) = self.moving.poll(time) else { return Ok(()) };
+        if self.sockets.follow_tunlink().map_err(|error| Failure::runtime(error.to_string()))? {
+            self.sockets.describe_tunlink().into_iter().for_each(|line| self.node.note(time, line));
+        }
+        if changes.others {
+            self.node.handle_network_change(time);
+        }
+        Ok(())
     }
 
     fn follow_mtu(&self, time: Instant, state: &mut State) -> Result<(), Failure> {
@@ -131,6 +150,7 @@ impl Loop<'_> {
             self.sockets.describe_listeners()
         );
         self.node.note(now(), line);
+        self.sockets.describe_tunlink().into_iter().for_each(|line| self.node.note(now(), line));
     }
 
     /// Sends and writes everything that the node has ready.
@@ -179,9 +199,14 @@ impl Loop<'_> {
                 }
             };
             let packets = state.packets.get(..transmit.size).unwrap_or_default();
-            if !self.sockets.send(&mut self.node, &transmit, packets) {
-                state.blocked = Some(transmit);
-                return;
+            match self.sockets.send(time, &mut self.node, &transmit, packets) {
+                Sent::Taken => {}
+                // What the node makes of it is to be done before the wait.
+                Sent::Refused => state.more = true,
+                Sent::Blocked => {
+                    state.blocked = Some(transmit);
+                    return;
+                }
             }
         }
     }
@@ -207,7 +232,8 @@ impl Loop<'_> {
     fn wait(&mut self, state: &mut State) -> std::io::Result<()> {
         if !state.more {
             let follower = state.follower.as_ref().and_then(Follower::next_timeout);
-            state.timer.set([self.node.next_timeout(), follower].into_iter().flatten().min())?;
+            let due = [self.node.next_timeout(), self.moving.next_timeout(), follower];
+            state.timer.set(due.into_iter().flatten().min())?;
         }
         let blocked = state.blocked.map(|transmit| transmit.socket);
         let waiter = &mut state.waiter;
@@ -215,6 +241,7 @@ impl Loop<'_> {
         waiter.add(state.timer.as_fd(), Interest::Read);
         waiter.add(self.signals.as_fd(), Interest::Read);
         waiter.add(self.control.as_fd(), Interest::Read);
+        waiter.add(self.moving.as_fd(), Interest::Read);
         for socket in self.sockets.iter() {
             // ACKs are read from a blocked socket as well: on a slow uplink it is blocked for long.
             let interest = if blocked == Some(socket.id) { Interest::Both } else { Interest::Read };
@@ -231,7 +258,10 @@ impl Loop<'_> {
         while let Some(signal) = self.signals.next() {
             match signal {
                 Signal::Stop => return true,
-                Signal::Reload => reload::reload(self, time),
+                Signal::Reload => {
+                    reload::reload(self, time);
+                    self.moving.suspect(time);
+                }
             }
         }
         false

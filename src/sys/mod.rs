@@ -38,6 +38,8 @@ pub enum Error {
     NotTap { name: String },
     /// The device was deleted while we had it open: open it again.
     DeviceDeleted { name: String },
+    /// There is no device of that name (yet).
+    NoDevice { name: String },
     /// Another process holds the UDP port: change the port or stop that one.
     PortBusy { address: SocketAddr },
     /// No interface of ours has this address (yet).
@@ -81,6 +83,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::DeviceDeleted { name } => write!(f, "device '{name}' was deleted"),
+            Self::NoDevice { name } => write!(f, "there is no device '{name}'"),
             Self::PortBusy { address } => {
                 write!(f, "UDP port {} on {} is in use by another process", address.port(), address.ip())
             }
@@ -121,6 +124,7 @@ mod tests {
             (Error::DeviceBusy { name: "quicap0".into() }, "device 'quicap0' is in use"),
             (Error::NotTap { name: "eth0".into() }, "not a TAP"),
             (Error::DeviceDeleted { name: "quicap0".into() }, "was deleted"),
+            (Error::NoDevice { name: "wan".into() }, "no device 'wan'"),
             (Error::PortBusy { address }, "UDP port 443 on ::"),
             (Error::NoFamily { address }, "IPv6"),
             (Error::Locked { path: "/run/x.lock".into(), holder: Some(7) }, "process 7"),

@@ -8,7 +8,7 @@ use std::array;
 use std::cell::Cell;
 use std::io::{self, IoSliceMut};
 use std::mem;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
@@ -22,6 +22,15 @@ use super::{Error, check};
 pub struct Buffers {
     pub send: usize,
     pub receive: usize,
+}
+
+/// What decides, beside the routes, which way datagrams leave.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Egress<'a> {
+    /// SO_MARK, for the rules of routing and of the firewall; 0: none.
+    pub mark: u32,
+    /// SO_BINDTODEVICE: datagrams leave and arrive by this device only.
+    pub device: Option<&'a str>,
 }
 
 /// Bytes for one destination: one datagram, or several of `segment_size` bytes of which the last may be shorter.
@@ -45,25 +54,32 @@ pub struct Socket {
 
 impl Socket {
     /// Port 0: any free one.
-    pub fn bind(address: SocketAddr, buffers: Buffers) -> Result<Self, Error> {
-        Self::open(address, buffers).map_err(|source| match source.raw_os_error() {
-            Some(libc::EADDRINUSE) => Error::PortBusy { address },
-            Some(libc::EADDRNOTAVAIL) => Error::NotOurs { address },
-            Some(libc::EAFNOSUPPORT) => Error::NoFamily { address },
-            _ => Error::system(format!("UDP port {} on {}", address.port(), address.ip()), source),
-        })
+    pub fn bind(address: SocketAddr, buffers: Buffers, egress: Egress<'_>) -> Result<Self, Error> {
+        let fd = unbound(address).map_err(|source| refused(address, source))?;
+        if egress.mark != 0 {
+            set_mark(&fd, egress.mark)
+                .map_err(|source| Error::system(format!("mark 0x{:x} for UDP", egress.mark), source))?;
+        }
+        if let Some(device) = egress.device {
+            set_device(&fd, device)?;
+        }
+        Self::open(fd, address, buffers).map_err(|source| refused(address, source))
     }
 
-    fn open(address: SocketAddr, buffers: Buffers) -> io::Result<Self> {
-        let socket = match address {
-            SocketAddr::V4(_) => UdpSocket::bind(address)?,
-            SocketAddr::V6(address) => bind_v6_only(address)?,
-        };
+    fn open(fd: OwnedFd, address: SocketAddr, buffers: Buffers) -> io::Result<Self> {
+        bind(&fd, address)?;
+        let socket = UdpSocket::from(fd);
         ask_for(&socket, [libc::SO_SNDBUFFORCE, libc::SO_SNDBUF], buffers.send);
         ask_for(&socket, [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF], buffers.receive);
         let state = UdpSocketState::new((&socket).into())?;
         let segments = Cell::new(state.max_gso_segments());
         Ok(Self { local: socket.local_addr()?, socket, state, segments })
+    }
+
+    /// From now on datagrams leave and arrive by this device only, which must exist. A device that is made anew under
+    /// the same name is another one.
+    pub fn set_device(&self, name: &str) -> Result<(), Error> {
+        set_device(&self.socket, name)
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -227,22 +243,78 @@ fn whole(buffer: &mut BytesMut) -> &mut [u8] {
     buffer
 }
 
-/// std would make it serve IPv4 as well, and then the IPv4 socket finds its port taken.
-fn bind_v6_only(address: SocketAddrV6) -> io::Result<UdpSocket> {
-    // SAFETY: a structure of integers, for which zeros are valid.
-    let mut name: libc::sockaddr_in6 = unsafe { mem::zeroed() };
-    name.sin6_family = libc::AF_INET6 as _;
-    name.sin6_port = address.port().to_be();
-    name.sin6_addr.s6_addr = address.ip().octets();
-    name.sin6_scope_id = address.scope_id();
-    // SAFETY: the descriptor is new and ours alone; `name` lives through the call and has the size given.
-    unsafe {
-        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-        let fd = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET6, kind, 0))?);
+/// A new socket of the address's family. std would bind it at once, and make IPv6 serve IPv4 as well: then the IPv4
+/// socket finds its port taken.
+fn unbound(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    // SAFETY: takes no pointer; the descriptor is new and ours alone.
+    let fd = unsafe { OwnedFd::from_raw_fd(check(libc::socket(family, kind, 0))?) };
+    if address.is_ipv6() {
         set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
-        check(libc::bind(fd.as_raw_fd(), ptr::from_ref(&name).cast(), mem::size_of_val(&name) as _))?;
-        Ok(fd.into())
     }
+    Ok(fd)
+}
+
+fn bind(fd: &OwnedFd, address: SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(address) => {
+            // SAFETY: a structure of integers, for which zeros are valid.
+            let mut name: libc::sockaddr_in = unsafe { mem::zeroed() };
+            name.sin_family = libc::AF_INET as _;
+            name.sin_port = address.port().to_be();
+            name.sin_addr.s_addr = u32::from_ne_bytes(address.ip().octets());
+            bind_name(fd, &name)
+        }
+        SocketAddr::V6(address) => {
+            // SAFETY: as above.
+            let mut name: libc::sockaddr_in6 = unsafe { mem::zeroed() };
+            name.sin6_family = libc::AF_INET6 as _;
+            name.sin6_port = address.port().to_be();
+            name.sin6_addr.s6_addr = address.ip().octets();
+            name.sin6_scope_id = address.scope_id();
+            bind_name(fd, &name)
+        }
+    }
+}
+
+/// `name` is a socket address of the kernel's.
+fn bind_name<T>(fd: &OwnedFd, name: &T) -> io::Result<()> {
+    // SAFETY: the kernel reads as many bytes of `name` as it has, and checks what they are.
+    let result =
+        unsafe { libc::bind(fd.as_raw_fd(), ptr::from_ref(name).cast(), mem::size_of_val(name) as _) };
+    check(result).map(drop)
+}
+
+/// Whether a failed [`Socket::send`] says nothing about the way, so that the next may well do better: no memory or room in a
+/// queue, or news of an earlier datagram.
+pub fn is_chance(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM | libc::ECONNREFUSED))
+}
+
+/// What the kernel's refusal to give us this port means.
+fn refused(address: SocketAddr, source: io::Error) -> Error {
+    match source.raw_os_error() {
+        Some(libc::EADDRINUSE) => Error::PortBusy { address },
+        Some(libc::EADDRNOTAVAIL) => Error::NotOurs { address },
+        Some(libc::EAFNOSUPPORT) => Error::NoFamily { address },
+        _ => Error::system(format!("UDP port {} on {}", address.port(), address.ip()), source),
+    }
+}
+
+fn set_mark(socket: &impl AsFd, mark: u32) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_MARK, mark as libc::c_int)
+}
+
+fn set_device(socket: &impl AsFd, name: &str) -> Result<(), Error> {
+    let fd = socket.as_fd().as_raw_fd();
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_BINDTODEVICE);
+    // SAFETY: the kernel reads the bytes of the name, and ends it itself.
+    let result = unsafe { libc::setsockopt(fd, level, option, name.as_ptr().cast(), name.len() as _) };
+    check(result).map(drop).map_err(|source| match source.raw_os_error() {
+        Some(libc::ENODEV) => Error::NoDevice { name: name.to_owned() },
+        _ => Error::system(format!("bind UDP to device '{name}'"), source),
+    })
 }
 
 /// Asks by each option in turn until one is granted; a smaller buffer than asked for is no error.
@@ -271,7 +343,7 @@ mod tests {
     const SMALL: Buffers = Buffers { send: 256 << 10, receive: 1 << 20 };
 
     fn socket(ip: impl Into<IpAddr>) -> Socket {
-        Socket::bind(SocketAddr::new(ip.into(), 0), SMALL).unwrap()
+        Socket::bind(SocketAddr::new(ip.into(), 0), SMALL, Egress::default()).unwrap()
     }
 
     /// Receives until `count` datagrams have come; loopback delivers within the call that sends.
@@ -408,22 +480,26 @@ mod tests {
     fn both_families_can_have_one_port_and_a_busy_one_is_named() {
         let four = socket(Ipv4Addr::UNSPECIFIED);
         let port = four.local_addr().port();
-        let six = Socket::bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), SMALL).unwrap();
+        let six = Socket::bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), SMALL, Egress::default())
+            .unwrap();
         for taken in [four.local_addr(), six.local_addr()] {
-            match Socket::bind(taken, SMALL) {
+            match Socket::bind(taken, SMALL, Egress::default()) {
                 Err(Error::PortBusy { address }) => assert_eq!(address, taken),
                 other => panic!("{:?}", other.err()),
             }
         }
         let foreign = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 0);
-        assert!(matches!(Socket::bind(foreign, SMALL), Err(Error::NotOurs { .. })));
+        assert!(matches!(Socket::bind(foreign, SMALL, Egress::default()), Err(Error::NotOurs { .. })));
     }
 
     #[test]
     fn buffers_are_as_big_as_the_kernel_allows_us() {
         let small = socket(Ipv4Addr::LOCALHOST).buffers().unwrap();
         let wanted = Buffers { send: 4 << 20, receive: 8 << 20 };
-        let big = Socket::bind((Ipv4Addr::LOCALHOST, 0).into(), wanted).unwrap().buffers().unwrap();
+        let big = Socket::bind((Ipv4Addr::LOCALHOST, 0).into(), wanted, Egress::default())
+            .unwrap()
+            .buffers()
+            .unwrap();
         assert!(big.send >= small.send && big.receive >= small.receive, "{big:?}");
         // SAFETY: takes no pointer.
         if unsafe { libc::geteuid() } == 0 {

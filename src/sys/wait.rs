@@ -15,7 +15,7 @@ pub enum Interest {
     Read,
     Write,
     Both,
-    /// Listed, but not waited for.
+    /// Listed, but not looked at: an error of the descriptor does not make it ready either.
     Nothing,
 }
 
@@ -39,7 +39,9 @@ impl Waiter {
             Interest::Both => libc::POLLIN | libc::POLLOUT,
             Interest::Nothing => 0,
         };
-        self.entries.push(libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 });
+        // poll(2) reports errors whether asked to or not, and passes over negative numbers.
+        let fd = if interest == Interest::Nothing { -1 } else { fd.as_raw_fd() };
+        self.entries.push(libc::pollfd { fd, events, revents: 0 });
     }
 
     /// Finds out which are ready. With `sleep`, waits until at least one is; a signal may end it early.
@@ -128,5 +130,23 @@ mod tests {
         waiter.wait(true).expect("waits");
         assert!(waiter.is_ready(0) && !waiter.is_ready(1) && !waiter.is_ready(2));
         assert!(waiter.is_ready(3), "an eventfd can always be written to");
+    }
+
+    #[test]
+    fn a_descriptor_with_an_error_is_ready_unless_it_is_not_looked_at() {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let bell = Bell::new().expect("an eventfd");
+        bell.waker().wake();
+        let ready = |interest| {
+            let mut waiter = Waiter::default();
+            waiter.add(writer.as_fd(), interest);
+            waiter.add(bell.as_fd(), Interest::Read);
+            waiter.wait(true).expect("waits");
+            assert!(waiter.is_ready(1));
+            waiter.is_ready(0)
+        };
+        assert!(ready(Interest::Read));
+        assert!(!ready(Interest::Nothing));
     }
 }

@@ -19,6 +19,8 @@ config network 'home'
 	option listen_port '0'
 	list listen_address '::1'
 	list listen_address '192.0.2.1'
+	option tunlink 'wan'
+	option fwmark '0x51'
 	option mtu 'auto'
 	option carrier 'always'
 	option carrier_up_delay '1'
@@ -51,6 +53,7 @@ fn every_option_arrives_where_it_belongs() {
     assert_eq!([&network.ca, &network.cert, &network.key, &network.crl], ["/ca", "/cert", "/key", "/crl"]);
     assert_eq!(network.listen_port, 0);
     assert_eq!(network.listen_addresses.len(), 2);
+    assert_eq!((network.tunlink.as_deref(), network.fwmark), (Some("wan"), 0x51));
     assert_eq!(network.mtu, Mtu::Auto);
     assert_eq!(network.carrier.mode, Mode::Always);
     assert_eq!(network.carrier.up_delay, Duration::from_secs(1));
@@ -74,6 +77,7 @@ fn an_absent_option_has_the_default_that_the_table_names() {
     assert_eq!(bare, spelled_out);
     assert!(bare.enabled && bare.listen_addresses.is_empty());
     assert_eq!((bare.listen_port, bare.mtu), (443, Mtu::Fixed(1500)));
+    assert_eq!((&bare.tunlink, bare.fwmark), (&None, 0));
     assert_eq!(bare.ca, "/etc/quicap/home/ca.crt");
 }
 
@@ -123,6 +127,13 @@ const FAULTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("N\noption tun t", &["f:3: option tun: 't' is the TAP's name too (expected another name)"]),
+    (
+        "N\noption fwmark 0x1ffffffff\noption tunlink t",
+        &[
+            "f:3: option fwmark: '0x1ffffffff' is not a mark (expected 0 to 4294967295 or 0x0 to 0xffffffff)",
+            "f:4: option tunlink: 't' is this network's own device (expected the one that leads to the others)",
+        ],
+    ),
     (
         "N\noption ca \"a\nb\"",
         &["f:3: option ca: 'a\\nb' is not the path of a file (expected one that begins with '/')"],

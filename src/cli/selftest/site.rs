@@ -127,19 +127,24 @@ impl Site {
 
     /// A full socket loses packets here, as a bad wire would.
     fn flush(&mut self, now: Instant) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Carrier(on) => self.carrier = on,
+                // All endpoints here are addresses.
+                Output::Resolve(query) => {
+                    let answer = query.host.parse().map(|address| vec![address]);
+                    self.node.handle_resolved(now, &query, &answer.map_err(|_| "no address".to_owned()));
+                }
+            }
+        }
         self.packets.clear();
         while let Some(transmit) = self.node.poll_transmit(now, &mut self.packets) {
             let packets = self.packets.get(..transmit.size).unwrap_or_default();
-            self.sockets.send(&mut self.node, &transmit, packets);
+            self.sockets.send(now, &mut self.node, &transmit, packets);
             self.packets.clear();
         }
         while let Some(frame) = self.node.poll_frame() {
             self.frames.push(frame);
-        }
-        while let Some(output) = self.node.poll_output() {
-            if let Output::Carrier(on) = output {
-                self.carrier = on;
-            }
         }
     }
 
