@@ -75,8 +75,10 @@ pub const OWNER_EVICT_AGE: Duration = Duration::from_secs(60);
 pub const OWNER_AGE_REMOTE: Duration = Duration::from_secs(900);
 pub const OWNER_AGE_LOCAL: Duration = Duration::from_secs(600);
 
-/// `unknown_unicast limited`: floods for one address in [`UNKNOWN_PERIOD`], and for all addresses in a second.
-pub const UNKNOWN_PER_MAC: u8 = 3;
+/// `unknown_unicast limited`: after the first flood for one address a second and a third may follow after these pauses
+/// within [`UNKNOWN_PERIOD`], since the first may have met a bridge that was not ready; and floods for all addresses in
+/// a second.
+pub const UNKNOWN_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 pub const UNKNOWN_PERIOD: Duration = Duration::from_secs(10);
 pub const UNKNOWN_PER_SECOND: u32 = 50;
 /// Addresses whose floods are counted. Full: the oldest count is forgotten; the rate of all still holds.

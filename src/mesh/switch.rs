@@ -121,6 +121,11 @@ impl Switch {
         &self.owners
     }
 
+    /// A further node can be reached: it may have what was looked for in vain.
+    pub fn look_again(&mut self) {
+        self.limiter.macs.clear();
+    }
+
     /// Takes a changed configuration.
     pub fn set_unknown_unicast(&mut self, unknown: UnknownUnicast) {
         self.unknown = unknown;
@@ -154,9 +159,17 @@ fn addresses(frame: &[u8]) -> Result<(MacAddr, MacAddr), DropReason> {
 
 /// Floods of unknown destinations: a few for one address, a bounded rate for all together.
 struct Limiter {
-    /// Floods in the period that began then. Full: the oldest is forgotten.
-    macs: LinearMap<MacAddr, (Instant, u8), { limits::UNKNOWN_MACS }>,
+    /// Floods in a period. Full: the one that began first is forgotten.
+    macs: LinearMap<MacAddr, Floods, { limits::UNKNOWN_MACS }>,
     second: (Instant, u32),
+}
+
+/// Of one address, in the period that began then.
+struct Floods {
+    began: Instant,
+    last: Instant,
+    /// Floods after the first.
+    repeats: usize,
 }
 
 impl Limiter {
@@ -176,18 +189,23 @@ impl Limiter {
     }
 
     fn permits_mac(&mut self, now: Instant, mac: MacAddr) -> bool {
-        if let Some((began, floods)) = self.macs.get_mut(&mac) {
-            if now.saturating_duration_since(*began) >= limits::UNKNOWN_PERIOD {
-                (*began, *floods) = (now, 0);
+        if let Some(floods) = self.macs.get_mut(&mac) {
+            if now.saturating_duration_since(floods.began) >= limits::UNKNOWN_PERIOD {
+                *floods = Floods { began: now, last: now, repeats: 0 };
+                return true;
             }
-            *floods = floods.saturating_add(1);
-            return *floods <= limits::UNKNOWN_PER_MAC;
+            let pause = limits::UNKNOWN_PAUSES.get(floods.repeats);
+            let permits = pause.is_some_and(|pause| now.saturating_duration_since(floods.last) >= *pause);
+            if permits {
+                (floods.last, floods.repeats) = (now, floods.repeats + 1);
+            }
+            return permits;
         }
         if self.macs.len() == self.macs.capacity() {
-            let oldest = self.macs.iter().min_by_key(|(_, (began, _))| *began).map(|(mac, _)| *mac);
+            let oldest = self.macs.iter().min_by_key(|(_, floods)| floods.began).map(|(mac, _)| *mac);
             oldest.map(|mac| self.macs.remove(&mac));
         }
-        self.macs.insert(mac, (now, 1)).is_ok()
+        self.macs.insert(mac, Floods { began: now, last: now, repeats: 0 }).is_ok()
     }
 }
 
@@ -249,16 +267,24 @@ mod tests {
     }
 
     #[test]
-    fn unknown_destination_is_flooded_at_most_three_times_in_ten_seconds() {
+    fn unknown_destination_is_flooded_at_most_three_times_in_ten_seconds_and_not_all_at_once() {
         let t = start();
         let mut switch = switch(t);
-        let mut floods = |seconds| {
-            let now = t + Duration::from_secs(seconds);
-            (0..9).filter(|_| switch.handle_local(now, &frame(B, A)) == Verdict::Flood).count()
-        };
-        assert_eq!(floods(0), 3);
-        assert_eq!(floods(9), 0);
-        assert_eq!(floods(10), 3);
+        let flooded: Vec<u64> = (0..21_000)
+            .filter(|ms| switch.handle_local(t + Duration::from_millis(*ms), &frame(B, A)) == Verdict::Flood)
+            .collect();
+        assert_eq!(flooded, [0, 100, 1100, 10_000, 10_100, 11_100, 20_000, 20_100]);
+    }
+
+    #[test]
+    fn what_was_looked_for_in_vain_is_looked_for_again_when_a_node_comes() {
+        let t = start();
+        let mut switch = switch(t);
+        for _ in 0..2 {
+            assert_eq!(switch.handle_local(t, &frame(B, A)), Verdict::Flood);
+            assert_eq!(switch.handle_local(t, &frame(B, A)), Verdict::Drop(DropReason::UnknownUnicast));
+            switch.look_again();
+        }
     }
 
     #[test]

@@ -211,6 +211,7 @@ impl Node {
     fn handle_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Up { link, node } => {
+                self.switch.look_again();
                 // There are as many routes as links.
                 let _ = self.routes.insert(node, link);
                 let member = self.links.iter().find(|own| own.id == link).and_then(|own| own.member.as_ref());

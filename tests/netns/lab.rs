@@ -109,7 +109,7 @@ impl Lab {
         }
     }
 
-    fn build_site(&mut self, site: &str, number: u32) {
+    pub fn build_site(&mut self, site: &str, number: u32) {
         self.add_namespace(&format!("l{site}"));
         for line in [
             format!("ip -n @{site} link add br-lan type bridge"),
@@ -135,6 +135,12 @@ impl Lab {
 
     /// Writes the UCI file of a site; the other site is its peer.
     pub fn configure(&self, site: &str, options: Options<'_>) {
+        let peer = if site == "a" { "b" } else { "a" };
+        self.configure_peers(site, options, &[(peer, &self.endpoint(peer))]);
+    }
+
+    /// Writes the UCI file of a site with these peers: name and endpoint.
+    pub fn configure_peers(&self, site: &str, options: Options<'_>, peers: &[(&str, &str)]) {
         let mut text = "config network 'home'\n".to_owned();
         let dir = self.dir.join(site);
         let file = |name: &str| dir.join(name).display().to_string();
@@ -155,11 +161,11 @@ impl Lab {
         for (name, value) in options {
             text += &format!("\toption {name} '{value}'\n");
         }
-        let peer = if site == "a" { "b" } else { "a" };
-        let endpoint = self.endpoint(peer);
-        text += &format!(
-            "\nconfig peer\n\toption network 'home'\n\toption name '{peer}'\n\tlist endpoint '{endpoint}'\n"
-        );
+        for (name, endpoint) in peers {
+            text += &format!(
+                "\nconfig peer\n\toption network 'home'\n\toption name '{name}'\n\tlist endpoint '{endpoint}'\n"
+            );
+        }
         fs::write(dir.join("quicap"), text).unwrap();
     }
 
@@ -286,6 +292,12 @@ impl Lab {
     /// Starts a program that runs beside the test, at most until the lab goes.
     pub fn spawn(&self, line: &str) -> Child {
         self.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// As [`Lab::spawn`], for a program that is told what to do while it runs. What it says on stderr is lost.
+    pub fn spawn_with_input(&self, line: &str) -> Child {
+        let mut command = self.command(line);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Leaves a program to the lab.

@@ -1,0 +1,66 @@
+//! A ping that runs beside the test, and when it was answered.
+
+use std::io::{BufRead, BufReader};
+use std::process::Child;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use crate::lab::{self, Lab};
+
+/// One ping every 10 ms until it is dropped.
+pub struct Pings {
+    ping: Child,
+    answers: Arc<Mutex<Vec<Duration>>>,
+}
+
+impl Pings {
+    pub fn start(lab: &Lab, from: &str, to: &str) -> Self {
+        let mut ping = lab.spawn(&lab::ping_line(from, &format!("-n -D -i 0.01 {to}")));
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let (stdout, list) = (ping.stdout.take().unwrap(), answers.clone());
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if let Some(at) = answered(&line) {
+                    list.lock().unwrap().push(at);
+                }
+            }
+        });
+        Self { ping, answers }
+    }
+
+    /// When answers came, as [`unix_time`].
+    pub fn answers(&self) -> Vec<Duration> {
+        self.answers.lock().unwrap().clone()
+    }
+
+    pub fn first_since(&self, start: Duration) -> Option<Duration> {
+        self.answers.lock().unwrap().iter().find(|at| **at >= start).copied()
+    }
+
+    /// The longest time without an answer that ends after `start`.
+    pub fn longest_silence(&self, start: Duration) -> Duration {
+        let answers = self.answers();
+        let gaps = answers.windows(2).filter(|pair| pair[1] >= start).map(|pair| pair[1] - pair[0]);
+        gaps.chain(answers.last().map(|last| unix_time() - *last)).max().unwrap()
+    }
+}
+
+impl Drop for Pings {
+    fn drop(&mut self) {
+        let _ = self.ping.kill();
+        let _ = self.ping.wait();
+    }
+}
+
+/// `[1764009564.123456] 64 bytes from 10.77.0.2: icmp_seq=1 ttl=64 time=0.5 ms`
+fn answered(line: &str) -> Option<Duration> {
+    let (at, rest) = line.strip_prefix('[')?.split_once("] ")?;
+    let seconds = at.parse().ok().map(Duration::from_secs_f64)?;
+    rest.contains(" bytes from ").then_some(seconds)
+}
+
+/// The clock that ping prints.
+pub fn unix_time() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
+}
