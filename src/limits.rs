@@ -120,6 +120,8 @@ pub const FASTER_BY: Duration = Duration::from_millis(5);
 pub const FASTER_FOR: Duration = Duration::from_secs(30);
 /// In the race for the first connection, a difference below this is none.
 pub const FASTER_AT_FIRST: Duration = Duration::from_millis(1);
+/// A peer is dialed anew this long before the certificate ends that it showed, seconds: it may have another by now.
+pub const RENEW_AHEAD_S: u32 = 3600;
 /// How long a connection that was replaced still takes what is under way: at the end that dialed, and at the other, which
 /// leaves the closing to it.
 pub const LINGER_CLIENT: Duration = Duration::from_secs(1);

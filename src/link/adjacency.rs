@@ -24,12 +24,17 @@ impl Links {
         let Some(own) = self.link_mut(link) else { return };
         let replaced = own.with_role(role);
         let first = !own.is_up();
+        let renewed = own.meet(member);
         own.attach(slot, role);
-        own.member = member;
         match attempt {
             Some(Attempt { endpoint, .. }) => own.dialer.handle_up(now, endpoint, remote, rtt),
+            // Ours still shows what the peer had before.
+            None if renewed => own.dialer.renew(now),
             None => own.dialer.hurry(now),
         }
+        let known = own.member.as_ref().filter(|_| renewed).map(|member| member.id);
+        // With other rights, perhaps.
+        self.events.extend(known.map(|node| Event::Up { link, node }));
         if let Some(old) = replaced.and_then(|old| self.table.find_mut(old)) {
             old.linger(now);
         }

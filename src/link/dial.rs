@@ -99,7 +99,7 @@ impl Dialer {
             return;
         }
         if let State::Racing(running) = &mut self.state
-            && running.purpose == Purpose::Reach
+            && running.purpose != Purpose::Compare
         {
             if race == self.race {
                 running.handle_failed();
@@ -130,6 +130,14 @@ impl Dialer {
             self.failures = 0;
         }
         self.compare_at = self.compare_at.map(|at| at.min(now + limits::DIAL_TIMEOUT));
+    }
+
+    /// A certificate has changed: a new connection is to take the place of the one that is up.
+    pub fn renew(&mut self, now: Instant) {
+        if self.up_since.is_some() && !self.endpoints.is_empty() {
+            self.race = self.race.wrapping_add(1);
+            self.state = State::Racing(Box::new(Race::new(Purpose::Renew, &self.endpoints, self.good, now)));
+        }
     }
 
     /// The configuration has other endpoints now; `up` says whether a connection to one of the old ones is up.

@@ -122,6 +122,7 @@ impl Links {
         let faster = best.filter(|(_, rtt)| match purpose {
             Purpose::Reach => *rtt + limits::FASTER_AT_FIRST < present,
             Purpose::Compare => is_clearly_faster(*rtt, present),
+            Purpose::Renew => true,
         });
         let address = faster.and_then(|(slot, _)| self.table.find(slot)).map(Connection::remote);
         let moves = match (purpose, self.link_mut(id)) {

@@ -10,6 +10,7 @@ pub mod connection;
 mod control;
 pub mod dial;
 mod dialing;
+mod expiry;
 pub mod fragment;
 pub mod gate;
 pub mod liveness;

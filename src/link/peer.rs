@@ -92,6 +92,8 @@ pub struct Link {
     pub since: Instant,
     /// How often a connection turned suspect.
     pub suspicions: u64,
+    /// The end of a certificate, UNIX seconds, before which we dialed anew to be shown a later one.
+    pub renewed: Option<u32>,
     /// Bytes of overlay datagrams.
     pub tx_bytes: u64,
     pub rx_bytes: u64,
@@ -115,6 +117,7 @@ impl Link {
             reason: if waits { "waits for the peer to dial".to_owned() } else { String::new() },
             since: now,
             suspicions: 0,
+            renewed: None,
             tx_bytes: 0,
             rx_bytes: 0,
         }
@@ -148,6 +151,18 @@ impl Link {
     /// Whether a member that dialed us belongs to this peer of the configuration.
     pub fn expects(&self, name: &str) -> bool {
         self.config.as_ref().is_some_and(|config| config.name.as_deref() == Some(name))
+    }
+
+    /// Takes what a new connection showed: while another is up, only a newer certificate. True: it is newer.
+    pub fn meet(&mut self, shown: Option<Member>) -> bool {
+        let newer = match (&self.member, &shown) {
+            (Some(known), Some(shown)) => self.is_up() && shown.is_newer_than(known),
+            _ => false,
+        };
+        if newer || !self.is_up() {
+            self.member = shown;
+        }
+        newer
     }
 
     pub fn with_role(&self, role: Role) -> Option<Slot> {

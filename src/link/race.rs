@@ -16,6 +16,8 @@ pub enum Purpose {
     Reach,
     /// It is reached: is another address faster by now?
     Compare,
+    /// It is reached: the fastest takes over, since a certificate has changed.
+    Renew,
 }
 
 /// Something to look up: the number of the endpoint, its host and its port.
@@ -58,12 +60,12 @@ impl Race {
             failed: 0,
             next_at: now,
             deadline: now + limits::DIAL_TIMEOUT,
-            compare_after: limits::COMPARE_MIN,
+            compare_after: if purpose == Purpose::Renew { limits::COMPARE_MAX } else { limits::COMPARE_MIN },
             last_dialed: now,
             to_resolve: Vec::new(),
             resolving: 0,
         };
-        let again = good.filter(|_| purpose == Purpose::Reach);
+        let again = good.filter(|_| purpose != Purpose::Compare);
         let again = again.map(|(number, address)| (number, Host::Address(address.ip()), address.port()));
         let configured = endpoints.iter().enumerate().take(limits::CANDIDATES);
         let configured = configured.map(|(number, at)| (number, at.host.clone(), at.port));
@@ -133,7 +135,7 @@ impl Race {
     fn decide_at(&self) -> Instant {
         let alone = match self.purpose {
             Purpose::Reach => self.candidates.len() <= 1,
-            Purpose::Compare => self.failed >= self.dialed,
+            Purpose::Compare | Purpose::Renew => self.failed >= self.dialed,
         };
         if self.is_dialed() && alone {
             return self.last_dialed;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::connection::{Role, Stage};
+use super::connection::Role;
 use super::peer::{self, Link, Slot};
 use super::{Config, Credentials, Links, Purpose, server_crypto};
 use crate::limits;
@@ -21,14 +21,8 @@ impl Links {
         credentials: Credentials,
         peers: Vec<peer::Config>,
     ) -> Result<(), Fault> {
-        let config = Config { credentials, peers, ..self.config.clone() };
-        let crypto = server_crypto(&config)?;
-        self.server.crypto = crypto;
-        if self.listens() {
-            self.listener.set_server_config(Some(Arc::new(self.server.clone())));
-        }
-        self.config = config;
-        self.links.iter_mut().flatten().for_each(|link| link.crypto = [None, None]);
+        self.take_credentials(now, credentials)?;
+        self.config.peers = peers;
         self.apply_peers(now);
         self.judge_again(now);
         self.hurry(now);
@@ -45,6 +39,34 @@ impl Links {
         }
     }
 
+    /// As [`Links::reload`], for certificates and CRLs only: nobody is looked up or probed.
+    pub fn renew(&mut self, now: Instant, credentials: Credentials) -> Result<(), Fault> {
+        self.take_credentials(now, credentials)?;
+        self.judge_again(now);
+        self.poll_dialers(now);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Shows and believes these from now on. Connections show what they were opened with: where our certificate is
+    /// another one, a new connection takes the place of each that we dialed.
+    fn take_credentials(&mut self, now: Instant, credentials: Credentials) -> Result<(), Fault> {
+        let config = Config { credentials, ..self.config.clone() };
+        self.server.crypto = server_crypto(&config)?;
+        if self.listens() {
+            self.listener.set_server_config(Some(Arc::new(self.server.clone())));
+        }
+        let is_other = config.credentials.me != self.config.credentials.me;
+        self.config = config;
+        for link in self.links.iter_mut().flatten() {
+            link.crypto = [None, None];
+            if is_other {
+                link.dialer.renew(now);
+            }
+        }
+        Ok(())
+    }
+
     /// The network may have changed: who waits is dialed now, names are looked up anew, and who is up is asked.
     pub(super) fn hurry(&mut self, now: Instant) {
         for slot in 0..limits::CONNECTIONS {
@@ -55,24 +77,6 @@ impl Links {
         }
         self.links.iter_mut().flatten().for_each(|link| link.dialer.hurry(now));
         self.poll_dialers(now);
-    }
-
-    /// Closes what the present certificates, CRLs and time refuse.
-    pub fn judge_again(&mut self, now: Instant) {
-        let refused: Vec<(Slot, String)> = self
-            .table
-            .iter()
-            .filter(|(_, own)| own.member.is_some() && own.stage != Stage::Closed)
-            .filter_map(|(slot, connection)| {
-                let chain = connection.peer_chain().unwrap_or_default();
-                let clock = &self.config.clock;
-                let judged = self.config.credentials.trust.judge(&chain, clock.unix_s(), clock.is_trusted());
-                judged.err().map(|refusal| (slot, refusal.to_string()))
-            })
-            .collect();
-        for (slot, reason) in refused {
-            self.give_up(now, slot, CloseCode::Certificate, &reason);
-        }
     }
 
     fn apply_peers(&mut self, now: Instant) {

@@ -34,6 +34,12 @@ impl Journal {
         self.push(now, text);
     }
 
+    /// The operator should act. Not for what strangers can provoke.
+    pub fn caution(&mut self, now: Instant, text: String) {
+        log::warn!(target: "quicap", "{text}");
+        self.push(now, text);
+    }
+
     /// At most [`WARNINGS`] a minute; further ones go to the debug log only.
     pub fn warn(&mut self, now: Instant, text: String) {
         if now.saturating_duration_since(self.minute.0) >= Duration::from_secs(60) {

@@ -5,9 +5,11 @@
 //! [`Node::next_timeout`]. Time is always told. Read first: docs/architecture.md.
 
 pub mod carrier;
+mod dates;
 mod journal;
 pub mod json;
 pub mod status;
+mod time;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -17,11 +19,13 @@ use bytes::{Bytes, BytesMut};
 use heapless::LinearMap;
 
 use self::carrier::Carrier;
+use self::dates::Dates;
 use self::journal::Journal;
 use crate::limits;
 use crate::link::{self, Event, Links, Query, SocketId, Transmit};
 use crate::mesh::switch::{Permit, Switch, UnknownUnicast, Verdict};
 use crate::pki::fault::Fault;
+use crate::pki::timekeeper::{self, Timekeeper};
 use crate::pki::verify::Member;
 use crate::types::{DropReason, Drops, LinkId, NodeId};
 use crate::wire::overlay::{self, ETH_HEADER};
@@ -70,12 +74,17 @@ pub struct Node {
     counters: Counters,
     drops: Drops,
     journal: Journal,
+    keeper: Timekeeper,
+    dates: Dates,
     began: Instant,
 }
 
 impl Node {
     /// Fails when the certificate and key are of no use to TLS.
     pub fn new(config: Config, now: Instant) -> Result<Self, Fault> {
+        let credentials = &config.links.credentials;
+        let floor = timekeeper::floor(credentials.identity.chain(), &credentials.trust);
+        let keeper = Timekeeper::new(config.links.clock.clone(), now, floor);
         let links = Links::new(config.links, now)?;
         let me = links.me().id;
         let mut node = Self {
@@ -88,9 +97,12 @@ impl Node {
             counters: Counters::default(),
             drops: Drops::default(),
             journal: Journal::new(now),
+            keeper,
+            dates: Dates::default(),
             began: now,
         };
         node.switch.set_permit(me, permit(node.links.me()));
+        node.say_dates(now);
         node.settle(now);
         Ok(node)
     }
@@ -190,12 +202,14 @@ impl Node {
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.handle_time(now);
         self.links.handle_timeout(now);
         self.settle(now);
     }
 
     /// Works off what a batch of input has set going.
     pub fn settle(&mut self, now: Instant) {
+        self.keeper.advance(now);
         self.links.settle(now);
         while let Some(event) = self.links.poll_event() {
             self.handle_event(now, event);
@@ -234,7 +248,8 @@ impl Node {
     }
 
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        [self.links.next_timeout(), self.carrier.next_timeout()].into_iter().flatten().min()
+        let all = [self.links.next_timeout(), self.carrier.next_timeout(), self.next_date()];
+        all.into_iter().flatten().min()
     }
 
     /// UDP datagrams to send now, written to the empty `buffer`.
@@ -269,10 +284,10 @@ impl Node {
     /// Takes a changed configuration; what did not change goes on. Sockets, names and the node's own id cannot
     /// change. Fails, and changes nothing, when the certificate and key are of no use to TLS.
     pub fn reload(&mut self, now: Instant, config: Reload) -> Result<(), Fault> {
+        let floor = timekeeper::floor(config.credentials.identity.chain(), &config.credentials.trust);
         self.links.reload(now, config.credentials, config.peers)?;
         self.links.set_fast_detect(config.fast_detect);
-        let me = self.links.me();
-        self.switch.set_permit(me.id, permit(me));
+        self.handle_renewed(now, floor);
         self.switch.set_unknown_unicast(config.unknown_unicast);
         self.carrier.configure(now, config.carrier);
         self.settle(now);

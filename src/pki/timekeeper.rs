@@ -135,6 +135,11 @@ impl Timekeeper {
         self.standing
     }
 
+    /// The time that counts.
+    pub fn unix_s(&self) -> u32 {
+        self.clock.unix_s()
+    }
+
     /// Other certificates or lists prove another earliest time.
     pub fn set_floor(&mut self, floor: u32) {
         self.floor = floor;

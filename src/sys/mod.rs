@@ -17,6 +17,7 @@ pub mod tun;
 pub mod udp;
 pub mod unix;
 pub mod wait;
+pub mod watch;
 
 use std::fmt;
 use std::io;

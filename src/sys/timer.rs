@@ -1,4 +1,4 @@
-//! One timer that the event loop waits on: a timerfd of our own.
+//! What the event loop waits on for the sake of time: one timer, and the steps of the wall clock. Timerfds of our own.
 //!
 //! `smol::Timer` never fires on 32-bit MIPS with musl, because two crates below it disagree about the size of
 //! `time_t` (docs/architecture.md); libc's own `itimerspec` is right everywhere. Read first: timerfd_create(2).
@@ -8,7 +8,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::check;
 
@@ -75,10 +75,58 @@ impl AsFd for Timer {
     }
 }
 
+/// Readable when the wall clock was set, until [`Steps::clear`], and now and then for no reason.
+pub struct Steps(OwnedFd);
+
+impl Steps {
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: the call takes no pointer; the descriptor it returns is new and ours alone.
+        let fd = unsafe {
+            let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
+            OwnedFd::from_raw_fd(check(libc::timerfd_create(libc::CLOCK_REALTIME, flags))?)
+        };
+        let steps = Self(fd);
+        steps.arm()?;
+        Ok(steps)
+    }
+
+    /// After it has become readable: waits for the next step.
+    pub fn clear(&self) -> io::Result<()> {
+        let mut expirations = 0u64;
+        let size = mem::size_of_val(&expirations);
+        // SAFETY: reads at most `size` bytes into `expirations`, which is that big and takes any bytes. It fails with
+        // ECANCELED after a step.
+        unsafe { libc::read(self.0.as_raw_fd(), ptr::from_mut(&mut expirations).cast(), size) };
+        self.arm()
+    }
+
+    /// The kernel cancels a timer on the wall clock when that is set; what it is set for does not matter.
+    #[allow(clippy::disallowed_methods, reason = "the kernel wants a time that is not past")]
+    fn arm(&self) -> io::Result<()> {
+        let later = SystemTime::now() + LONGEST;
+        let since = later.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(LONGEST);
+        // SAFETY: a structure of integers, for which zeros are valid; some targets have private padding in it.
+        let mut spec: libc::itimerspec = unsafe { mem::zeroed() };
+        // Where 32 bits are too few there is no timer, rather than one in the past that fires again and again.
+        spec.it_value.tv_sec = since.as_secs().try_into().unwrap_or_default();
+        let flags = libc::TFD_TIMER_ABSTIME | libc::TFD_TIMER_CANCEL_ON_SET;
+        // SAFETY: `spec` lives through the call; the old value is not asked for.
+        check(unsafe { libc::timerfd_settime(self.0.as_raw_fd(), flags, &spec, ptr::null_mut()) })?;
+        Ok(())
+    }
+}
+
+impl AsFd for Steps {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "a timer is measured against the clock")]
 mod tests {
     use super::*;
+    use crate::sys::wait::{Interest, Waiter};
     use smol::Async;
 
     #[test]
@@ -94,6 +142,22 @@ mod tests {
                 assert!(!timer.get_ref().clear(), "it is quiet after clear");
             }
         });
+    }
+
+    #[test]
+    fn a_clock_that_nobody_sets_takes_no_steps() {
+        // Setting the clock of the machine is nothing for a test: that the wait ends then is the kernel's promise.
+        let steps = Steps::new().unwrap();
+        let timer = Timer::new().unwrap();
+        timer.set(Some(Instant::now() + Duration::from_millis(20))).unwrap();
+        for _ in 0..2 {
+            let mut waiter = Waiter::default();
+            waiter.add(timer.as_fd(), Interest::Read);
+            waiter.add(steps.as_fd(), Interest::Read);
+            waiter.wait(true).unwrap();
+            assert!(waiter.is_ready(0) && !waiter.is_ready(1));
+            steps.clear().unwrap();
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod members;
 mod moving;
 mod reload;
 mod rogue;
+mod time;
 mod world;
 
 /// Runs a test once for each seed and names the one that failed.

@@ -45,23 +45,26 @@ impl Ca {
     }
 
     /// Certificate and key of a node, PEM.
-    pub fn issue(&self, name: &str, id: u16, network: &str) -> (String, String) {
+    fn issue(&self, name: &str, id: u16, terms: &Terms<'_>) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         let uri = |text: String| SanType::URI(text.try_into().expect("an URI"));
         params.subject_alt_names = vec![
             SanType::DnsName(name.try_into().expect("a name")),
-            uri(format!("quicap:net={network}")),
+            uri(format!("quicap:net={NETWORK}")),
             uri(format!("quicap:id={id}")),
         ];
+        params.subject_alt_names.extend(terms.rights.iter().map(|right| uri((*right).to_owned())));
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
-        params.not_before = date_time_ymd(2026, 1, 1);
-        params.not_after = date_time_ymd(2030, 1, 1);
+        let (year, month, day) = terms.from;
+        params.not_before = date_time_ymd(year, month, day);
+        let (year, month, day) = terms.to;
+        params.not_after = date_time_ymd(year, month, day);
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         (certificate.pem(), key.serialize_pem())
     }
@@ -90,12 +93,29 @@ impl Ca {
     }
 
     pub fn credentials_with_crl(&self, name: &str, id: u16, crl: Option<&str>) -> Credentials {
-        let (certificate, key) = self.issue(name, id, NETWORK);
+        self.credentials_for(name, id, crl, &Terms::default())
+    }
+
+    pub fn credentials_for(&self, name: &str, id: u16, crl: Option<&str>, terms: &Terms<'_>) -> Credentials {
+        let (certificate, key) = self.issue(name, id, terms);
         let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes()).expect("an identity");
         let trust =
             Trust::from_pem(NETWORK, self.pem.as_bytes(), crl.map(str::as_bytes)).expect("a trust anchor");
-        let me = trust.judge(identity.chain(), NOW, true).expect("a good certificate");
+        let me = trust.judge(identity.chain(), 0, false).expect("a good certificate");
         Credentials { identity: Arc::new(identity), trust: Arc::new(trust), me }
+    }
+}
+
+/// From when to when a certificate is valid (year, month, day), and further rights in it.
+pub struct Terms<'a> {
+    pub from: (i32, u8, u8),
+    pub to: (i32, u8, u8),
+    pub rights: &'a [&'a str],
+}
+
+impl Default for Terms<'_> {
+    fn default() -> Self {
+        Self { from: (2026, 1, 1), to: (2030, 1, 1), rights: &[] }
     }
 }
 

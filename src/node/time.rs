@@ -1,0 +1,96 @@
+//! The node and the wall clock: who is told when it changes, and what has to be said as time passes.
+//! Decides neither what is believed nor who is refused. Read first: docs/certificates.md, "The clock".
+
+use std::time::Instant;
+
+use super::{Node, dates, permit};
+use crate::link::Credentials;
+use crate::pki::fault::Fault;
+use crate::pki::timekeeper::{Reading, Standing, floor};
+
+impl Node {
+    /// The wall clock was read: to be told often, and at once after a step.
+    pub fn handle_clock(&mut self, now: Instant, reading: Reading) {
+        let changed = self.keeper.read(now, reading);
+        self.handle_standing(now, changed);
+    }
+
+    /// The operator says that the clock is right.
+    pub fn confirm_clock(&mut self, now: Instant, reading: Reading) {
+        let before = self.keeper.standing();
+        self.keeper.confirm(now, reading);
+        self.handle_standing(now, self.keeper.standing() != before);
+    }
+
+    pub fn clock(&self) -> Standing {
+        self.keeper.standing()
+    }
+
+    /// What the operator should know about certificates and lists of ours.
+    pub fn warnings(&self) -> Vec<String> {
+        dates::warnings(self.clock_s(), self.links.me(), self.links.trust())
+    }
+
+    /// Takes new certificates, CA and CRL; links stay, unless their certificate is now refused. Fails, and changes
+    /// nothing, when the certificate and key are of no use to TLS.
+    pub fn renew(&mut self, now: Instant, credentials: Credentials) -> Result<(), Fault> {
+        let floor = floor(credentials.identity.chain(), &credentials.trust);
+        self.links.renew(now, credentials)?;
+        self.handle_renewed(now, floor);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// We show and believe something else.
+    pub(super) fn handle_renewed(&mut self, now: Instant, floor: u32) {
+        self.keeper.set_floor(floor);
+        let me = self.links.me();
+        self.switch.set_permit(me.id, permit(me));
+        self.say_dates(now);
+    }
+
+    pub(super) fn handle_time(&mut self, now: Instant) {
+        self.keeper.advance(now);
+        let unix_s = self.clock_s();
+        if self.dates.next_due().is_some_and(|due| due <= unix_s) {
+            self.say_dates(now);
+        }
+        if self.links.next_expiry().is_some_and(|due| due <= unix_s) {
+            self.links.handle_expiry(now);
+        }
+    }
+
+    pub(super) fn next_date(&self) -> Option<Instant> {
+        let dates = [self.dates.next_due(), self.links.next_expiry()];
+        self.keeper.instant_of(dates.into_iter().flatten().min()?)
+    }
+
+    pub(super) fn say_dates(&mut self, now: Instant) {
+        let unix_s = self.clock_s();
+        let lines = self.dates.poll(unix_s, self.links.me(), self.links.trust());
+        lines.into_iter().for_each(|line| self.journal.caution(now, line));
+    }
+
+    fn handle_standing(&mut self, now: Instant, changed: bool) {
+        if changed {
+            let standing = self.keeper.standing();
+            match standing {
+                Standing::Trusted => {
+                    self.journal.note(now, standing.to_string());
+                    self.links.judge_again(now);
+                }
+                _ => self.journal.caution(now, standing.to_string()),
+            }
+            self.say_dates(now);
+        }
+        self.handle_time(now);
+        if changed {
+            self.settle(now);
+        }
+    }
+
+    /// The time that counts, UNIX seconds.
+    fn clock_s(&self) -> u32 {
+        self.keeper.unix_s()
+    }
+}
