@@ -5,7 +5,6 @@
 //!              === wire 2: b dials a ===
 //! ```
 
-use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ fn one_of_two_wires_can_be_cut_under_a_transfer_and_the_silence_is_short() {
             ["a", "b"].iter().all(|site| lab.status(site).at("links.0.connections").items().len() == 2)
         });
         let pings = Pings::start(&lab, "la", "10.77.0.2");
-        let mut transfer = transfer(&mut lab, "-t 9");
+        let mut transfer = lab.transfer("-t 9");
         thread::sleep(3 * SECOND);
         let before = pings.longest_silence(Duration::ZERO);
         let start = unix_time();
@@ -100,7 +99,7 @@ fn a_minute_of_jitter_and_5_percent_loss_under_load_raises_no_suspicion() {
     }
     let Some((mut lab, _wires)) = wire::two_sites("delay=10 jitter=5 loss=5 rate=20", &[]) else { return };
     start_both(&mut lab);
-    let mut transfer = transfer(&mut lab, "-t 60 -u -b 5M");
+    let mut transfer = lab.transfer("-t 60 -u -b 5M");
     assert!(transfer.wait().unwrap().success());
     for site in ["a", "b"] {
         let log = lab.log(site);
@@ -114,18 +113,4 @@ fn start_both(lab: &mut Lab) {
     lab.start("a");
     lab.start("b");
     lab.wait_linked();
-}
-
-/// iperf3 from laptop to laptop.
-fn transfer(lab: &mut Lab, options: &str) -> Child {
-    let mut server = lab.spawn("ip netns exec @lb iperf3 -s -1 --forceflush");
-    let mut stdout = std::io::BufReader::new(server.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("listening") {
-        line.clear();
-        assert!(std::io::BufRead::read_line(&mut stdout, &mut line).unwrap() > 0, "iperf3 listens");
-    }
-    thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-    lab.keep(server);
-    lab.spawn(&format!("ip netns exec @la iperf3 -c 10.77.0.2 {options}"))
 }

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -186,14 +187,24 @@ impl Lab {
     /// Starts the daemon of a site and does with the TAP what netifd would.
     pub fn start(&mut self, site: &str) {
         self.spawn_daemon(site);
+        self.wait_tap(site);
+    }
+
+    /// Waits for the TAP and puts it into the bridge.
+    pub fn wait_tap(&mut self, site: &str) {
         let look = format!("ip -n @{site} link show dev quicap0");
         self.wait(SOON, "the TAP exists", |lab| lab.run(&look).status.success());
         self.ok(&format!("ip -n @{site} link set quicap0 master br-lan up"));
     }
 
     pub fn spawn_daemon(&mut self, site: &str) {
+        self.spawn_daemon_by(site, &Self::run_line(site));
+    }
+
+    /// As [`Lab::spawn_daemon`], by another command that becomes the daemon.
+    pub fn spawn_daemon_by(&mut self, site: &str, line: &str) {
         let log = File::options().create(true).append(true).open(self.dir.join(site).join("log")).unwrap();
-        let child = self.command(&Self::run_line(site)).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = self.command(line).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let before = self.daemons.insert(site.to_owned(), child);
         assert!(before.is_none(), "one daemon for each site");
     }
@@ -309,6 +320,17 @@ impl Lab {
     pub fn ping(&self, from: &str, options: &str) -> (u32, u32) {
         let text = String::from_utf8(self.run(&ping_line(from, options)).stdout).unwrap();
         parse_ping(&text).unwrap_or_else(|| panic!("ping {options}: {text}"))
+    }
+
+    /// Starts iperf3 from laptop to laptop.
+    pub fn transfer(&mut self, options: &str) -> Child {
+        let mut server = self.spawn("ip netns exec @lb iperf3 -s -1 --forceflush");
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("listening")), "iperf3 listens");
+        // What it says must be read, or it stops.
+        thread::spawn(move || lines.for_each(drop));
+        self.keep(server);
+        self.spawn(&format!("ip netns exec @la iperf3 -c 10.77.0.2 {options}"))
     }
 
     /// Pings from laptop to laptop until one is answered.

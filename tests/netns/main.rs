@@ -5,9 +5,12 @@
 //! and the machine is shared. Each file draws its topology on top. Read first: docs/testing.md.
 #![allow(clippy::disallowed_methods, reason = "tests of real processes use files and the clock")]
 
+mod abuse;
+mod attack;
 mod bad_input;
 mod capture;
 mod carrier;
+mod cgroup;
 mod demo;
 mod faults;
 mod frames;

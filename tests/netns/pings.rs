@@ -11,7 +11,7 @@ use crate::lab::{self, Lab};
 /// One ping every 10 ms until it is dropped.
 pub struct Pings {
     ping: Child,
-    answers: Arc<Mutex<Vec<Duration>>>,
+    answers: Arc<Mutex<Vec<Answer>>>,
 }
 
 impl Pings {
@@ -21,26 +21,29 @@ impl Pings {
         let (stdout, list) = (ping.stdout.take().unwrap(), answers.clone());
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if let Some(at) = answered(&line) {
-                    list.lock().unwrap().push(at);
+                if let Some(answer) = parse(&line) {
+                    list.lock().unwrap().push(answer);
                 }
             }
         });
         Self { ping, answers }
     }
 
-    /// When answers came, as [`unix_time`].
-    pub fn answers(&self) -> Vec<Duration> {
-        self.answers.lock().unwrap().clone()
+    /// When the first answer after `start` came, both as [`unix_time`].
+    pub fn first_since(&self, start: Duration) -> Option<Duration> {
+        self.answers.lock().unwrap().iter().map(|answer| answer.at).find(|at| *at >= start)
     }
 
-    pub fn first_since(&self, start: Duration) -> Option<Duration> {
-        self.answers.lock().unwrap().iter().find(|at| **at >= start).copied()
+    /// Share of the pings up to the last answered one that were not answered.
+    pub fn loss(&self) -> f64 {
+        let answers = self.answers.lock().unwrap();
+        let sent = answers.iter().map(|answer| answer.number).max().unwrap_or(0);
+        1.0 - answers.len() as f64 / f64::from(sent.max(1))
     }
 
     /// The longest time without an answer that ends after `start`.
     pub fn longest_silence(&self, start: Duration) -> Duration {
-        let answers = self.answers();
+        let answers: Vec<Duration> = self.answers.lock().unwrap().iter().map(|answer| answer.at).collect();
         let gaps = answers.windows(2).filter(|pair| pair[1] >= start).map(|pair| pair[1] - pair[0]);
         gaps.chain(answers.last().map(|last| unix_time() - *last)).max().unwrap()
     }
@@ -53,11 +56,19 @@ impl Drop for Pings {
     }
 }
 
+struct Answer {
+    at: Duration,
+    /// Of the ping, from 1.
+    number: u32,
+}
+
 /// `[1764009564.123456] 64 bytes from 10.77.0.2: icmp_seq=1 ttl=64 time=0.5 ms`
-fn answered(line: &str) -> Option<Duration> {
+fn parse(line: &str) -> Option<Answer> {
     let (at, rest) = line.strip_prefix('[')?.split_once("] ")?;
-    let seconds = at.parse().ok().map(Duration::from_secs_f64)?;
-    rest.contains(" bytes from ").then_some(seconds)
+    let (_, rest) = rest.split_once(" icmp_seq=")?;
+    let (number, rest) = rest.split_once(' ')?;
+    let at = Duration::from_secs_f64(at.parse().ok()?);
+    rest.contains("time=").then_some(Answer { at, number: number.parse().ok()? })
 }
 
 /// The clock that ping prints.
