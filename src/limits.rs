@@ -95,6 +95,8 @@ pub const CONTROL_RATE_BYTES: u32 = 64 * 1024;
 pub const CONTROL_BURST_BYTES: u32 = 256 * 1024;
 pub const CONTROL_RATE_MESSAGES: u32 = 200;
 pub const CONTROL_BURST_MESSAGES: u32 = 400;
+/// A peer that keeps its budget empty for this long floods: its connection is closed.
+pub const CONTROL_FLOOD: Duration = Duration::from_secs(10);
 
 /// After the handshake both sides say HELLO within this time, or the connection is closed (protocol).
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);

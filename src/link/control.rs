@@ -9,6 +9,9 @@ use crate::limits;
 use crate::types::Fingerprint;
 use crate::wire::control::{self, Message, Next};
 
+/// Why a connection is closed whose peer says more than it may for too long.
+const FLOOD: &str = "floods the control stream";
+
 /// HELLO as it outlives the buffer that it was read from.
 #[derive(Clone, Debug)]
 pub struct OwnedHello {
@@ -65,9 +68,10 @@ impl ControlStream {
             }
             if self.budget.is_empty() {
                 self.resume_at = Some(now + Duration::from_secs(1));
-                return Ok(None);
+                return if self.budget.is_overdrawn(now) { Err(FLOOD) } else { Ok(None) };
             }
             if !self.read(quinn)? {
+                self.budget.caught_up();
                 return Ok(None);
             }
         }
@@ -137,11 +141,18 @@ struct Budget {
     bytes: u32,
     messages: u32,
     refilled: Instant,
+    /// It was empty then, and since then there was always more to read.
+    overdrawn: Option<Instant>,
 }
 
 impl Budget {
     fn new(now: Instant) -> Self {
-        Self { bytes: limits::CONTROL_BURST_BYTES, messages: limits::CONTROL_BURST_MESSAGES, refilled: now }
+        Self {
+            bytes: limits::CONTROL_BURST_BYTES,
+            messages: limits::CONTROL_BURST_MESSAGES,
+            refilled: now,
+            overdrawn: None,
+        }
     }
 
     fn refill(&mut self, now: Instant) {
@@ -159,11 +170,62 @@ impl Budget {
         self.bytes == 0 || self.messages == 0
     }
 
+    /// It is empty. True: it has been so, or the peer has sent as fast as it was filled, for too long.
+    fn is_overdrawn(&mut self, now: Instant) -> bool {
+        let since = *self.overdrawn.get_or_insert(now);
+        now.saturating_duration_since(since) >= limits::CONTROL_FLOOD
+    }
+
+    /// Everything that the peer has sent is read.
+    fn caught_up(&mut self) {
+        self.overdrawn = None;
+    }
+
     fn spend_bytes(&mut self, n: usize) {
         self.bytes = self.bytes.saturating_sub(n as u32);
     }
 
     fn spend_message(&mut self) {
         self.messages = self.messages.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    /// Whether a peer that sends so much in each of these seconds is found to flood, and in which of them.
+    fn found(bytes_per_second: &[u32]) -> Option<usize> {
+        let t = start();
+        let mut budget = Budget::new(t);
+        let mut waiting = 0;
+        bytes_per_second.iter().enumerate().position(|(second, bytes)| {
+            let now = t + Duration::from_secs(second as u64);
+            budget.refill(now);
+            waiting += bytes;
+            let read = waiting.min(budget.bytes);
+            budget.spend_bytes(read as usize);
+            waiting -= read;
+            if !budget.is_empty() {
+                budget.caught_up();
+            }
+            budget.is_empty() && budget.is_overdrawn(now)
+        })
+    }
+
+    #[test]
+    fn who_sends_more_than_the_budget_for_ten_seconds_floods_and_who_pauses_does_not() {
+        let (much, little) = (1 << 20, limits::CONTROL_RATE_BYTES / 2);
+        assert_eq!(found(&[much; 60]), Some(10));
+        assert_eq!(found(&[little; 60]), None);
+        let burst = [&[limits::CONTROL_BURST_BYTES + 5 * limits::CONTROL_RATE_BYTES][..], &[0; 59]].concat();
+        assert_eq!(found(&burst), None, "a burst that is worked off in five seconds");
+        let bursts = burst[..20].repeat(3);
+        assert_eq!(found(&bursts), None, "and again, when it was worked off");
     }
 }

@@ -208,13 +208,15 @@ fn further_streams_and_datagrams_before_hello_are_ignored() {
 }
 
 #[test]
-fn a_member_that_floods_its_control_stream_is_held_back_by_flow_control() {
+fn a_member_that_floods_its_control_stream_is_held_back_by_flow_control_and_cut_after_ten_seconds() {
     let (mut world, _, mut rogue) = scene(1);
-    let stream = rogue.open();
-    let mut written = 0;
-    // A thousand seconds' worth of skipped messages.
+    let me = rogue.me.clone();
+    let stream = rogue.greet(&me);
+    rogue.run(&mut world, Duration::from_millis(200));
     let chunk = [99, 0x00, 0xFD].into_iter().chain([0; 0xFD]).collect::<Vec<u8>>().repeat(64);
-    for _ in 0..100 {
+    let mut written = 0;
+    let start = world.now;
+    while rogue.lost.is_none() && world.now < start + Duration::from_secs(20) {
         while let Ok(n) = rogue.quinn.send_stream(stream).write(&chunk) {
             written += n;
             if n < chunk.len() {
@@ -222,8 +224,17 @@ fn a_member_that_floods_its_control_stream_is_held_back_by_flow_control() {
             }
         }
         rogue.run(&mut world, Duration::from_millis(20));
+        assert!(
+            world.now > start + Duration::from_secs(2) || written < 1 << 20,
+            "{written} bytes in two seconds"
+        );
     }
-    assert!(written < 1 << 20, "{written} bytes in two seconds");
+    let took = world.now - start;
+    assert!((10..15).contains(&took.as_secs()), "{took:?}");
+    let lost = rogue.lost.clone().unwrap_or_default();
+    assert!(lost.contains("floods the control stream"), "{lost}");
+    let events = world.events(0);
+    assert!(events.iter().any(|line| line.contains("floods the control stream")), "{events:?}");
     assert_served(&mut world);
 }
 
