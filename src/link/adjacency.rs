@@ -26,6 +26,8 @@ impl Links {
         let first = !own.is_up();
         let renewed = own.meet(member);
         own.attach(slot, role);
+        self.end_earlier_run(now, slot, link);
+        let Some(own) = self.link_mut(link) else { return };
         match attempt {
             Some(Attempt { endpoint, .. }) => own.dialer.handle_up(now, endpoint, remote, rtt),
             // Ours still shows what the peer had before.
@@ -44,6 +46,21 @@ impl Links {
         }
         self.receive(now, slot);
         self.poll_dialers(now);
+    }
+
+    /// What was connected to an earlier run of the peer leads nowhere: that need not be found out by waiting.
+    fn end_earlier_run(&mut self, now: Instant, slot: Slot, id: LinkId) {
+        let Some((epoch, remote)) = self.table.find(slot).map(|own| (own.epoch, own.remote())) else {
+            return;
+        };
+        let Some(link) = self.link(id) else { return };
+        let earlier = |slot: &Slot| self.table.find(*slot).is_some_and(|own| own.epoch != epoch);
+        let gone: heapless::Vec<Slot, 2> =
+            link.connections.iter().map(|(slot, _)| *slot).filter(earlier).collect();
+        for slot in gone {
+            self.retire(now, slot, CloseCode::Dead, "the node has restarted");
+            self.handle_lost(now, slot, format!("{remote} has restarted"), None);
+        }
     }
 
     pub(super) fn announce_up(&mut self, now: Instant, link: LinkId, facts: &str) {

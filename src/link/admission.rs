@@ -212,7 +212,10 @@ impl Links {
         }
         let refused = check_hello(hello, member, &self.config.network).err();
         match refused.or_else(|| self.conflict(slot, member)) {
-            None => self.bring_up(now, slot, link),
+            None => {
+                self.table.find_mut(slot).into_iter().for_each(|own| own.epoch = Some(hello.epoch));
+                self.bring_up(now, slot, link);
+            }
             Some((code, reason)) => self.give_up(now, slot, code, &reason),
         }
     }

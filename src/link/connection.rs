@@ -72,6 +72,8 @@ pub struct Connection {
     pub socket: SocketId,
     pub stage: Stage,
     pub member: Option<Member>,
+    /// Start of the peer's run, from its HELLO.
+    pub epoch: Option<u32>,
     pub link: Option<LinkId>,
     /// With role client.
     pub attempt: Option<Attempt>,
@@ -123,6 +125,7 @@ impl Connection {
             socket,
             stage: Stage::Handshaking,
             member: None,
+            epoch: None,
             link: None,
             attempt: None,
             rtt: RttMeter::default(),

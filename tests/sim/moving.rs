@@ -438,6 +438,27 @@ fn a_reboot_of_either_end_at_the_same_address_is_over_in_three_seconds() {
 }
 
 #[test]
+fn a_restart_that_takes_no_time_is_known_by_the_first_hello() {
+    for_seeds(|seed| {
+        let (mut world, ca) = mesh(seed, 2);
+        let mut stream = Stream::new(ms(5));
+        stream.run(&mut world, seconds(2));
+        let mut again =
+            config(ca.credentials(&name(1), 2), vec![peer(Some(&name(0)), &[World::ip(0)])], seed);
+        again.links.epoch += 1;
+        world.kill(1);
+        world.start(1, node(again));
+        stream.silence = [Duration::ZERO; 2];
+        stream.run(&mut world, seconds(2));
+        // A handshake over 20 ms, and the way back: well before the 120 ms after which silence is suspect.
+        assert!(stream.worst() < ms(100), "{:?} {:?}", stream.silence, world.events(0));
+        assert_eq!(count(&world, 0, ": down"), 0, "{:?}", world.events(0));
+        let node = world.sites[0].node.as_ref().expect("runs");
+        assert_eq!(node.links().connections().filter(|own| own.is_up()).count(), 2);
+    });
+}
+
+#[test]
 fn an_hour_of_load_with_jitter_and_five_percent_loss_raises_no_false_alarm() {
     for (wire, every) in [
         (Wire { loss: 50, jitter: ms(15), ..delay(15) }, ms(40)),
