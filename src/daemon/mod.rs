@@ -3,6 +3,7 @@
 
 mod control;
 mod follow;
+mod inside;
 pub mod material;
 mod moving;
 mod reload;
@@ -63,7 +64,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let control = Control::open(&path)?;
     let profile = profile();
     let tap = open_tap(&network, profile)?;
-    let moving = Moving::open(tap.as_ref())
+    let moving = Moving::open(&network, tap.as_ref())
         .map_err(|error| Failure::runtime(format!("hear of changes of the network: {error}")))?;
     let sockets = Sockets::open(&network, profile).map_err(Failure::runtime)?;
     let node = make_node(&network, material, &sockets, clock.clone(), profile)?;

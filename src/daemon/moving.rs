@@ -1,10 +1,15 @@
-//! Hears of changes of addresses, devices and routes, and says when it is time to act on them.
-//! What is done then is for the loop. Read first: docs/protocol.md, "Moving".
+//! Hears of changes of addresses, devices and routes, and acts on them when it is time to.
+//! What becomes of connections is for the node. Read first: docs/protocol.md, "Moving".
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
+use super::inside::Inside;
+use super::turn::Loop;
+use crate::cli::Failure;
+use crate::config::Network;
 use crate::limits::NETWORK_CHANGE_PAUSE;
 use crate::sys::monitor::{Changes, Monitor};
 use crate::sys::tun::Tap;
@@ -14,19 +19,46 @@ pub struct Moving {
     /// Number of the TAP: it stays while we have it open.
     tap: Option<u32>,
     pending: Pending,
+    pub inside: Inside,
+}
+
+/// Looks after what has changed around us, if it is time to.
+pub fn move_on(daemon: &mut Loop<'_>, now: Instant) -> Result<(), Failure> {
+    let Some(changes) = daemon.moving.pending.take(now) else { return Ok(()) };
+    if daemon.sockets.follow_tunlink().map_err(|error| Failure::runtime(error.to_string()))? {
+        daemon.sockets.describe_tunlink().into_iter().for_each(|line| daemon.node.note(now, line));
+    }
+    if changes.others {
+        daemon.node.handle_network_change(now);
+    }
+    leave_tunnel(daemon, now);
+    Ok(())
+}
+
+/// Gives up connections whose way leads through the tunnel since something changed.
+fn leave_tunnel(daemon: &mut Loop<'_>, now: Instant) {
+    let remotes: Vec<SocketAddr> = daemon.node.remotes().collect();
+    for remote in remotes {
+        if let Some(reason) = daemon.moving.inside.judge(remote.ip(), &daemon.sockets) {
+            daemon.node.handle_inside(now, remote, &reason);
+        }
+    }
 }
 
 impl Moving {
-    pub fn open(tap: Option<&Tap>) -> io::Result<Self> {
+    pub fn open(network: &Network, tap: Option<&Tap>) -> io::Result<Self> {
         let tap = tap.and_then(Tap::interface).map(|interface| interface.index);
-        Ok(Self { monitor: Monitor::open()?, tap, pending: Pending::default() })
+        let (pending, inside) = (Pending::default(), Inside::new(network));
+        Ok(Self { monitor: Monitor::open()?, tap, pending, inside })
     }
 
-    /// Reads what the kernel tells; call when the descriptor is readable. True: something changed.
-    pub fn hear(&mut self, now: Instant) -> bool {
+    /// Reads what the kernel tells; call when the descriptor is readable.
+    pub fn hear(&mut self, now: Instant) {
         let changes = self.monitor.drain(self.tap);
+        if changes.any() {
+            self.inside.forget();
+        }
         self.pending.add(now, changes);
-        changes.any()
     }
 
     /// Someone asks to look at everything again.
@@ -36,11 +68,6 @@ impl Moving {
 
     pub fn next_timeout(&self) -> Option<Instant> {
         self.pending.due
-    }
-
-    /// Changes that are to be acted on now.
-    pub fn poll(&mut self, now: Instant) -> Option<Changes> {
-        self.pending.take(now)
     }
 }
 

@@ -90,3 +90,31 @@ fn needs_restart(old: &Network, new: &Network) -> Vec<&'static str> {
     ];
     changes.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schema::NETWORK_OPTIONS;
+
+    /// The network with this value of an option, if it may have it.
+    fn network(option: &str, value: &str) -> Option<Network> {
+        let tap = if option == "tap" { "" } else { "option tap t\n" };
+        let text = format!("config network home\n{tap}option {option} '{value}'");
+        crate::config::parse("f", text).ok()?.networks.pop()
+    }
+
+    #[test]
+    fn each_option_is_either_applied_at_once_or_named_as_one_that_needs_a_restart() {
+        const AT_START: [&str; 8] =
+            ["enabled", "tap", "tun", "listen_port", "listen_address", "tunlink", "fwmark", "mtu"];
+        for option in NETWORK_OPTIONS.map(|option| option.name) {
+            let values = ["0", "1", "1400", "quicap0", "::1", "10.0.0.1/24", "/a", "always", "drop", "debug"];
+            let others: Vec<Network> =
+                values.into_iter().filter_map(|value| network(option, value)).collect();
+            assert!(!others.is_empty(), "{option}: no value of its own here");
+            let default = network("log_level", "").expect("no option");
+            let named = others.iter().flat_map(|new| needs_restart(&default, new)).any(|name| name == option);
+            assert_eq!(named, AT_START.contains(&option), "{option}");
+        }
+    }
+}

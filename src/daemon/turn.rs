@@ -9,7 +9,8 @@ use bytes::{BufMut, BytesMut};
 
 use super::control::{Control, Message};
 use super::follow::Follower;
-use super::moving::Moving;
+use super::moving::{self, Moving};
+use super::resolve::Answer;
 use super::sockets::{Received, Sent, Sockets};
 use super::{Options, now, reload, report, unix_s};
 use crate::cli::Failure;
@@ -108,7 +109,7 @@ impl Loop<'_> {
             if state.waiter.is_ready(CHANGES) {
                 self.moving.hear(time);
             }
-            self.move_on(time)?;
+            moving::move_on(self, time)?;
             state.more = false;
             self.receive(time, state)?;
             self.read_tap(time, state)?;
@@ -119,18 +120,6 @@ impl Loop<'_> {
             }
             self.follow_mtu(time, state)?;
         }
-    }
-
-    /// Looks after what has changed around us, once it is time to.
-    fn move_on(&mut self, time: Instant) -> Result<(), Failure> {
-        let Some(changes) = self.moving.poll(time) else { return Ok(()) };
-        if self.sockets.follow_tunlink().map_err(|error| Failure::runtime(error.to_string()))? {
-            self.sockets.describe_tunlink().into_iter().for_each(|line| self.node.note(time, line));
-        }
-        if changes.others {
-            self.node.handle_network_change(time);
-        }
-        Ok(())
     }
 
     fn follow_mtu(&self, time: Instant, state: &mut State) -> Result<(), Failure> {
@@ -169,9 +158,14 @@ impl Loop<'_> {
     /// Addresses need no name server.
     fn resolve(&mut self, time: Instant, query: Query) {
         match query.host.parse() {
-            Ok(address) => self.node.handle_resolved(time, &query, &Ok(vec![address])),
+            Ok(address) => self.handle_resolved(time, &query, Ok(vec![address])),
             Err(_) => self.control.resolve(query),
         }
+    }
+
+    fn handle_resolved(&mut self, time: Instant, query: &Query, answer: Answer) {
+        let answer = self.moving.inside.sift(answer, &self.sockets);
+        self.node.handle_resolved(time, query, &answer);
     }
 
     fn write_tap(&mut self) -> Result<(), Failure> {
@@ -224,7 +218,7 @@ impl Loop<'_> {
                     let status = report::status(self, time);
                     request.answer(&status);
                 }
-                Message::Resolved(query, answer) => self.node.handle_resolved(time, &query, &answer),
+                Message::Resolved(query, answer) => self.handle_resolved(time, &query, answer),
             }
         }
     }
