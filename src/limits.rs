@@ -174,6 +174,9 @@ pub const SEGMENTS: usize = 44;
 
 /// Lines kept for `quicap status`. Full: the oldest goes.
 pub const EVENTS: usize = 64;
+/// Subjects of such lines (a link each, and the node's own) whose lines are counted, about 100 bytes each. Full: the one
+/// that began first goes, and what was left out of it is not told.
+pub const SUBJECTS: usize = 64;
 
 /// What depends on how much memory the machine has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

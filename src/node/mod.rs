@@ -203,6 +203,7 @@ impl Node {
 
     pub fn handle_timeout(&mut self, now: Instant) {
         self.handle_time(now);
+        self.journal.handle_timeout(now);
         self.links.handle_timeout(now);
         self.settle(now);
     }
@@ -248,8 +249,9 @@ impl Node {
     }
 
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        let all = [self.links.next_timeout(), self.carrier.next_timeout(), self.next_date()];
-        all.into_iter().flatten().min()
+        let own = [self.carrier.next_timeout(), self.next_date(), self.journal.next_timeout()];
+        let all = [self.links.next_timeout()].into_iter().chain(own);
+        all.flatten().min()
     }
 
     /// UDP datagrams to send now, written to the empty `buffer`.
