@@ -172,6 +172,13 @@ pub const CID_LEN: usize = 2;
 /// QUIC packets that are sent in one system call (the kernel takes 64 segments and 65,507 bytes).
 pub const SEGMENTS: usize = 44;
 
+/// Files that have changed are read once they were left alone for this long, and at the latest after this long: a bundle
+/// is several files.
+pub const FILES_QUIET: Duration = Duration::from_millis(300);
+pub const FILES_QUIET_MAX: Duration = Duration::from_secs(2);
+/// Whether NTP has answered is looked up this often at most, where nobody tells of it.
+pub const CLOCK_LOOK: Duration = Duration::from_secs(60);
+
 /// Lines kept for `quicap status`. Full: the oldest goes.
 pub const EVENTS: usize = 64;
 /// Subjects of such lines (a link each, and the node's own) whose lines are counted, about 100 bytes each. Full: the one

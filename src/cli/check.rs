@@ -1,16 +1,17 @@
 //! `quicap check`: reads all that `run` would read, says everything that is wrong, starts nothing.
 
-#![allow(clippy::disallowed_methods, reason = "certificates are judged by the wall clock")]
-
 use std::io::{self, Write};
-use std::time::SystemTime;
 
 use argh::FromArgs;
 
 use crate::cli::Failure;
 use crate::config::{self, Network, Reading};
 use crate::daemon::material::{self, Class, Material};
+use crate::daemon::notices::read_clock;
+use crate::node::dates;
+use crate::pki::clock::Now;
 use crate::pki::date::Day;
+use crate::pki::timekeeper::{self, Standing};
 
 /// read the configuration, certificates and keys, and say what is wrong; start nothing
 #[derive(FromArgs, PartialEq, Eq, Debug)]
@@ -38,9 +39,7 @@ struct Findings {
 /// All faults, one a line: code 2, or 3 when nothing but our own certificate is no good.
 pub fn run(arguments: &Check) -> Result<(), Failure> {
     let text = material::read_config(&arguments.config).map_err(|message| Failure { code: 2, message })?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now_unix_s = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
-    let findings = examine(&arguments.config, &text, now_unix_s);
+    let findings = examine(&arguments.config, &text, read_clock());
     // A closed pipe is no reason to fail: the exit code says what matters.
     for line in &findings.warnings {
         let _ = writeln!(io::stderr(), "warning: {line}");
@@ -54,7 +53,7 @@ pub fn run(arguments: &Check) -> Result<(), Failure> {
     }
 }
 
-fn examine(file: &str, text: &[u8], now_unix_s: u32) -> Findings {
+fn examine(file: &str, text: &[u8], clock: timekeeper::Reading) -> Findings {
     let Reading { config, errors } = config::read(file, text);
     let mut findings = Findings::default();
     findings.warnings.extend(config.warnings.iter().map(ToString::to_string));
@@ -68,8 +67,8 @@ fn examine(file: &str, text: &[u8], now_unix_s: u32) -> Findings {
             .push(format!("{file}: no network is enabled: nothing would run (option enabled '1')"));
     }
     for network in enabled() {
-        match material::load(network, now_unix_s, true) {
-            Ok(material) => findings.accept(network, &material, now_unix_s),
+        match material::load(network, |floor| clock.judge(floor), None) {
+            Ok(material) => findings.accept(network, &material),
             Err(faults) => {
                 faults.iter().for_each(|fault| findings.error(code(fault.class), fault.to_string()))
             }
@@ -91,7 +90,7 @@ impl Findings {
         self.errors.push(line);
     }
 
-    fn accept(&mut self, network: &Network, material: &Material, now_unix_s: u32) {
+    fn accept(&mut self, network: &Network, material: &Material) {
         let member = &material.member;
         self.good.push(format!(
             "network {}: node {} (id {}), certificate until {}, {} peers",
@@ -101,7 +100,10 @@ impl Findings {
             Day(member.not_after),
             network.peers.len(),
         ));
-        for warning in material.trust.warnings(now_unix_s) {
+        let Now { unix_s, trusted } = material.judged;
+        let standing = Standing::Unset { shows: unix_s, floor: material.floor };
+        let clock = (!trusted).then(|| standing.to_string());
+        for warning in clock.into_iter().chain(dates::warnings(unix_s, member, &material.trust)) {
             self.warnings.push(format!("network {}: {warning}", network.name));
         }
     }

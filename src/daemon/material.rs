@@ -14,7 +14,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use crate::config::Network;
+use crate::pki::certificate::Certificate;
+use crate::pki::clock::Now;
 use crate::pki::identity::Identity;
+use crate::pki::timekeeper;
 use crate::pki::verify::{Member, Refusal, Trust};
 
 /// Longest file that is read: a CRL of thousands of entries fits.
@@ -25,6 +28,11 @@ pub struct Material {
     pub identity: Identity,
     pub trust: Arc<Trust>,
     pub member: Member,
+    /// The earliest time that the files allow, and when they were judged.
+    pub floor: u32,
+    pub judged: Now,
+    /// Why others refuse the certificate with which we run; see [`load`].
+    pub refused: Option<Fault>,
 }
 
 /// One thing wrong with one file, in one line that begins with its path and says what to do.
@@ -49,24 +57,52 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads and judges the four files of a network. With `trusted` false, `now_unix_s` is a lower bound of the time.
+/// Reads and judges the four files of a network. `time` is told the earliest time that they allow, and tells the time.
+/// `running`: whose certificate is in use; if only time or a list has turned against that one, CA and CRL are taken
+/// nonetheless, since they say whom else not to trust.
 ///
 /// # Errors
 /// Every fault of every file.
-pub fn load(network: &Network, now_unix_s: u32, trusted: bool) -> Result<Material, Vec<Fault>> {
+pub fn load(
+    network: &Network,
+    time: impl FnOnce(u32) -> Now,
+    running: Option<&Member>,
+) -> Result<Material, Vec<Fault>> {
     let mut faults = Vec::new();
     let identity = identity(network, &mut faults);
     let trust = trust(network, &mut faults);
     let (Some(identity), Some(trust)) = (identity, trust) else { return Err(faults) };
-    match trust.judge(identity.chain(), now_unix_s, trusted) {
-        Ok(member) if faults.is_empty() => Ok(Material { identity, trust: Arc::new(trust), member }),
-        Ok(_) => Err(faults),
-        Err(refusal) => {
-            let message = format!("{}: {refusal}; {}", network.cert, remedy(&refusal, network));
-            faults.push(Fault { class: Class::Certificate, message });
+    let floor = timekeeper::floor(identity.chain(), &trust);
+    let judged = time(floor);
+    let verdict = trust.judge(identity.chain(), judged.unix_s, judged.trusted);
+    let refused = verdict.as_ref().err().map(|refusal| {
+        let message = format!("{}: {refusal}; {}", network.cert, remedy(refusal, network));
+        Fault { class: Class::Certificate, message }
+    });
+    let member = match verdict {
+        Ok(member) => Some(member),
+        Err(refusal) => running.filter(|own| has_aged(&refusal) && is_of(&identity, own)).cloned(),
+    };
+    match member {
+        Some(member) if faults.is_empty() => {
+            Ok(Material { identity, trust: Arc::new(trust), member, floor, judged, refused })
+        }
+        _ => {
+            faults.extend(refused);
             Err(faults)
         }
     }
+}
+
+/// Whether a certificate that was good before may be refused so.
+fn has_aged(refusal: &Refusal) -> bool {
+    use Refusal::{Expired, IssuerExpired, IssuerRevoked, Revoked};
+    matches!(refusal, Expired(_) | IssuerExpired(_) | Revoked | IssuerRevoked)
+}
+
+fn is_of(identity: &Identity, member: &Member) -> bool {
+    let leaf = identity.chain().first().and_then(|der| Certificate::from_der(der));
+    leaf.is_some_and(|leaf| leaf.serial == member.serial && leaf.fingerprint() == member.fingerprint)
 }
 
 fn identity(network: &Network, faults: &mut Vec<Fault>) -> Option<Identity> {
@@ -174,6 +210,21 @@ fn read(path: &str) -> io::Result<Content> {
         0..=MAX_BYTES => Ok(Content { bytes, mode }),
         _ => Err(io::Error::other("is longer than 256 KiB")),
     }
+}
+
+/// What stands in the four files: the same for the same bytes.
+pub fn digest(network: &Network) -> Vec<u8> {
+    let mut all = ring::digest::Context::new(&ring::digest::SHA256);
+    for path in [&network.ca, &network.cert, &network.key, &network.crl] {
+        match read(path) {
+            Ok(content) => {
+                all.update(&content.mode.to_ne_bytes());
+                all.update(ring::digest::digest(&ring::digest::SHA256, &content.bytes).as_ref());
+            }
+            Err(error) => all.update(error.to_string().as_bytes()),
+        }
+    }
+    all.finish().as_ref().to_owned()
 }
 
 /// The text of a configuration file, with the same care.

@@ -6,6 +6,7 @@ mod follow;
 mod inside;
 pub mod material;
 mod moving;
+pub mod notices;
 mod reload;
 mod report;
 pub mod resolve;
@@ -16,13 +17,14 @@ mod turn;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use crate::cli::{Failure, files};
 use crate::config::{self, Mtu, Network};
 use crate::daemon::control::Control;
 use crate::daemon::material::{Class, Material};
 use crate::daemon::moving::Moving;
+use crate::daemon::notices::Notices;
 use crate::daemon::sockets::Sockets;
 use crate::daemon::turn::Loop;
 use crate::limits::{self, Profile};
@@ -45,9 +47,12 @@ pub struct Options {
     pub socket: Option<PathBuf>,
 }
 
+/// What is known while the system runs: control sockets, and whether NTP has answered.
+const RUN_DIRECTORY: &str = "/var/run/quicap";
+
 /// Where control sockets are, by the network's name.
 pub fn default_socket(network: &str) -> PathBuf {
-    PathBuf::from(format!("/var/run/quicap/{network}.sock"))
+    PathBuf::from(format!("{RUN_DIRECTORY}/{network}.sock"))
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -55,10 +60,10 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let network = read_network(options)?;
     log::set_max_level(network.log_level);
     let signals = Signals::new().map_err(|error| Failure::runtime(format!("signals: {error}")))?;
-    let clock = WallClock::new(unix_s(), true);
     finish_install(&network);
+    let (digest, reading) = (material::digest(&network), notices::read_clock());
     let material =
-        material::load(&network, clock.unix_s(), clock.is_trusted()).map_err(|faults| refuse(&faults))?;
+        material::load(&network, |floor| reading.judge(floor), None).map_err(|faults| refuse(&faults))?;
     let path = options.socket.clone().unwrap_or_else(|| default_socket(&network.name));
     let _lock = lock(&path)?;
     let control = Control::open(&path)?;
@@ -67,9 +72,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let moving = Moving::open(&network, tap.as_ref())
         .map_err(|error| Failure::runtime(format!("hear of changes of the network: {error}")))?;
     let sockets = Sockets::open(&network, profile).map_err(Failure::runtime)?;
-    let node = make_node(&network, material, &sockets, clock.clone(), profile)?;
-    let (config_loaded, config_error) = (now(), String::new());
-    Loop {
+    let node = make_node(&network, material, &sockets, profile)?;
+    let notices = Notices::open(&network, digest, now());
+    let config_loaded = now();
+    let (config_error, files_error) = (String::new(), String::new());
+    let daemon = Loop {
         options,
         network,
         node,
@@ -78,11 +85,12 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         moving,
         signals,
         control,
-        clock,
+        notices,
         config_loaded,
         config_error,
-    }
-    .run()
+        files_error,
+    };
+    daemon.run()
 }
 
 /// The configuration of the network that is to be run.
@@ -178,9 +186,9 @@ fn make_node(
     network: &Network,
     material: Material,
     sockets: &Sockets,
-    clock: Arc<WallClock>,
     profile: &Profile,
 ) -> Result<Node, Failure> {
+    let clock = WallClock::new(material.judged.unix_s, material.judged.trusted);
     let config = node::Config {
         links: link::Config {
             network: network.name.clone(),
@@ -212,11 +220,4 @@ fn random_seed() -> Result<[u8; 32], Failure> {
 #[allow(clippy::disallowed_methods, reason = "the daemon reads the clock for the core")]
 fn now() -> Instant {
     Instant::now()
-}
-
-/// Wall clock, UNIX seconds; a clock before 1970 counts as 1970.
-#[allow(clippy::disallowed_methods, reason = "the daemon reads the clock for the core")]
-fn unix_s() -> u32 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }

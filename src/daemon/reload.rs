@@ -1,24 +1,45 @@
-//! SIGHUP: the files are read again, and what changed is applied. A fault in them changes nothing.
-//! Read first: docs/configuration.md, "Reloading".
+//! SIGHUP: all files are read again, and what changed is applied. Certificates, keys and lists that were replaced are taken
+//! without it. A fault in them changes nothing. Read first: docs/configuration.md, "Reloading".
 
 use std::time::Instant;
 
+use super::material::{self, Material};
 use super::turn::Loop;
-use super::{credentials, material, read_networks};
+use super::{credentials, read_networks};
 use crate::config::Network;
 use crate::node::Reload;
 
-/// Reads and applies; says in the log and in status what came of it.
+/// Reads and applies all; says in the log and in status what came of it. Who asks for it has looked at the clock.
 pub fn reload(daemon: &mut Loop<'_>, now: Instant) {
+    let reading = daemon.notices.read_clock(now);
+    daemon.node.confirm_clock(now, reading);
     match try_reload(daemon, now) {
         Ok(()) => {
             daemon.config_loaded = now;
             daemon.config_error.clear();
+            daemon.files_error.clear();
             daemon.node.note(now, "configuration read again".to_owned());
         }
         Err(reason) => {
-            log::error!("configuration not taken, the running one stays: {reason}");
+            let line = format!("configuration not taken, the running one stays: {reason}");
+            daemon.node.caution(now, line);
             daemon.config_error = reason;
+        }
+    }
+    daemon.notices.watch(now, &daemon.network);
+}
+
+/// Reads and applies certificate, key, CA and CRL, which have changed.
+pub fn renew(daemon: &mut Loop<'_>, now: Instant) {
+    match try_renew(daemon, now) {
+        Ok(()) => {
+            daemon.files_error.clear();
+            daemon.node.note(now, "certificates and CRL read again".to_owned());
+        }
+        Err(reason) => {
+            let line = format!("changed files not taken, the running ones stay: {reason}");
+            daemon.node.caution(now, line);
+            daemon.files_error = reason;
         }
     }
 }
@@ -30,13 +51,7 @@ fn try_reload(daemon: &mut Loop<'_>, now: Instant) -> Result<(), String> {
         .into_iter()
         .find(|network| network.name == *name)
         .ok_or_else(|| format!("{}: there is no network '{name}' any more", daemon.options.config))?;
-    let clock = &daemon.clock;
-    let material = material::load(&network, clock.unix_s(), clock.is_trusted())
-        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    let me = daemon.node.links().me();
-    if (material.member.id, &material.member.name) != (me.id, &me.name) {
-        return Err(format!("{}: the certificate is for another node: restart to become it", network.cert));
-    }
+    let material = load(daemon, now, &network)?;
     let config = Reload {
         credentials: credentials(material),
         peers: network.peers.clone(),
@@ -47,11 +62,51 @@ fn try_reload(daemon: &mut Loop<'_>, now: Instant) -> Result<(), String> {
     daemon.node.reload(now, config).map_err(|fault| format!("{}: {fault}", network.cert))?;
     log::set_max_level(network.log_level);
     for option in needs_restart(&daemon.network, &network) {
-        daemon.node.note(now, format!("option {option} has changed: restart to apply it"));
+        daemon.node.caution(now, format!("option {option} has changed: restart to apply it"));
     }
-    daemon.network =
-        Network { peers: network.peers.clone(), carrier: network.carrier, ..daemon.network.clone() };
+    daemon.network = applied(&daemon.network, network);
     Ok(())
+}
+
+fn try_renew(daemon: &mut Loop<'_>, now: Instant) -> Result<(), String> {
+    let network = daemon.network.clone();
+    let material = load(daemon, now, &network)?;
+    // Who moves the old list away before the new one is there must not set free whom it holds.
+    if material.trust.crls().is_empty() && !daemon.node.links().trust().crls().is_empty() {
+        return Err(format!("{}: no such file any more (SIGHUP: go on without a list)", network.crl));
+    }
+    daemon.node.renew(now, credentials(material)).map_err(|fault| format!("{}: {fault}", network.cert))
+}
+
+/// The files of a network, as long as they are for the node that we are.
+fn load(daemon: &mut Loop<'_>, now: Instant, network: &Network) -> Result<Material, String> {
+    daemon.notices.begin(network);
+    let me = daemon.node.links().me();
+    let time = |_| daemon.node.judging_time();
+    let material = material::load(network, time, Some(me))
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    if (material.member.id, &material.member.name) != (me.id, &me.name) {
+        return Err(format!("{}: the certificate is for another node: restart to become it", network.cert));
+    }
+    if let Some(fault) = &material.refused {
+        daemon.node.caution(now, fault.to_string());
+    }
+    Ok(material)
+}
+
+/// What holds from now on: of what needs a restart, the old.
+fn applied(old: &Network, new: Network) -> Network {
+    Network {
+        enabled: old.enabled,
+        tap: old.tap.clone(),
+        tun: old.tun.clone(),
+        listen_port: old.listen_port,
+        listen_addresses: old.listen_addresses.clone(),
+        tunlink: old.tunlink.clone(),
+        fwmark: old.fwmark,
+        mtu: old.mtu,
+        ..new
+    }
 }
 
 /// Options that are only read at the start. All options are named, so that a new one is not forgotten.

@@ -11,6 +11,7 @@ use crate::node::status::{
     Clock, ConfigStatus, ConnectionStatus, Count, EventStatus, Identity, LinkStatus, MacStatus, NodeStatus,
     Status, TableStatus, TapStatus,
 };
+use crate::pki::timekeeper::Standing;
 use crate::sys::process;
 use crate::sys::tun::Tap;
 
@@ -25,13 +26,14 @@ pub fn status(daemon: &Loop<'_>, now: Instant) -> Status {
         rss_kib: process::rss_kib(),
         node: Identity { name: me.name.clone(), id: me.id },
         tap: daemon.tap.as_ref().map(tap),
-        clock: if daemon.clock.is_trusted() { Clock::Trusted } else { Clock::Untrusted },
+        clock: clock(node.clock()),
         config: ConfigStatus {
             loaded_s: seconds(began, daemon.config_loaded),
-            error: daemon.config_error.clone(),
+            error: errors(&[&daemon.config_error, &daemon.files_error]),
         },
         cert_not_after: me.not_after,
         crl_number: links.trust().crl_number(),
+        warnings: node.warnings(),
         tables: tables(daemon),
         events: node
             .events()
@@ -48,6 +50,17 @@ pub fn status(daemon: &Loop<'_>, now: Instant) -> Status {
         counters: counters(daemon),
         drops: node.drops().iter().collect(),
     }
+}
+
+fn clock(standing: Standing) -> Clock {
+    match standing {
+        Standing::Trusted => Clock::Trusted,
+        _ => Clock::Untrusted { reason: standing.reason() },
+    }
+}
+
+fn errors(all: &[&str]) -> String {
+    all.iter().filter(|error| !error.is_empty()).copied().collect::<Vec<_>>().join("; ")
 }
 
 fn seconds(began: Instant, at: Instant) -> u64 {

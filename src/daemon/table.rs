@@ -4,7 +4,7 @@
 use std::fmt::{self, Write};
 
 use crate::link::peer::State;
-use crate::node::status::{ConnectionStatus, Count, LinkStatus, Status};
+use crate::node::status::{Clock, ConnectionStatus, Count, LinkStatus, Status};
 use crate::pki::date::Day;
 
 /// Events shown; `--json` has them all.
@@ -41,9 +41,13 @@ fn write_head(out: &mut String, status: &Status) -> fmt::Result {
             writeln!(out, "tap      {}: {carrier}{up}, mtu {}, {bridge}", tap.name, tap.mtu)?;
         }
     }
-    writeln!(out, "clock    {}", status.clock.name())?;
+    match &status.clock {
+        Clock::Trusted => writeln!(out, "clock    trusted")?,
+        Clock::Untrusted { reason } => writeln!(out, "clock    not trusted: {reason}")?,
+    }
     let crl = status.crl_number.map_or("no CRL".to_owned(), |number| format!("CRL number {number}"));
     writeln!(out, "cert     until {}; {crl}", Day(status.cert_not_after))?;
+    status.warnings.iter().try_for_each(|warning| writeln!(out, "warning  {warning}"))?;
     writeln!(out, "config   loaded {} ago; version {}", status.ago(status.config.loaded_s), status.version)?;
     match status.config.error.as_str() {
         "" => Ok(()),
@@ -217,10 +221,15 @@ mod tests {
         status.links.clear();
         status.tap.as_mut().unwrap().up = false;
         status.tap.as_mut().unwrap().bridge = None;
+        status.clock = Clock::Untrusted { reason: "it shows 1970-01-01".into() };
         let text = render(&status);
-        for part in
-            ["reload refused: /etc/config/quicap:7", "no links", "nobody has set it up", "in no bridge"]
-        {
+        for part in [
+            "reload refused: /etc/config/quicap:7",
+            "no links",
+            "nobody has set it up",
+            "in no bridge",
+            "clock    not trusted: it shows 1970-01-01",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         status.tap = None;

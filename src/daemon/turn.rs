@@ -2,7 +2,6 @@
 //! Read first: docs/architecture.md, "The loop".
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
@@ -10,15 +9,15 @@ use bytes::{BufMut, BytesMut};
 use super::control::{Control, Message};
 use super::follow::Follower;
 use super::moving::{self, Moving};
+use super::notices::Notices;
 use super::resolve::Answer;
 use super::sockets::{Received, Sent, Sockets};
-use super::{Options, now, reload, report, unix_s};
+use super::{Options, now, reload, report};
 use crate::cli::Failure;
 use crate::config::{Mtu, Network};
 use crate::limits;
 use crate::link::{Query, Transmit};
 use crate::node::{Node, Output};
-use crate::pki::clock::WallClock;
 use crate::sys::signal::{Signal, Signals};
 use crate::sys::timer::Timer;
 use crate::sys::tun::{Tap, Written};
@@ -42,10 +41,12 @@ pub struct Loop<'a> {
     pub moving: Moving,
     pub signals: Signals,
     pub control: Control,
-    pub clock: Arc<WallClock>,
+    pub notices: Notices,
     /// When the configuration was last taken, and why a later one was not.
     pub config_loaded: Instant,
     pub config_error: String,
+    /// Why changed certificates or lists were not taken.
+    pub files_error: String,
 }
 
 /// Where a turn left off.
@@ -67,7 +68,8 @@ const TIMER: usize = 0;
 const SIGNALS: usize = 1;
 const CONTROL: usize = 2;
 const CHANGES: usize = 3;
-const FIRST_SOCKET: usize = 4;
+const NOTICES: [usize; 2] = [4, 5];
+const FIRST_SOCKET: usize = 6;
 
 impl Loop<'_> {
     /// Ends by SIGTERM or SIGINT, or when the TAP is gone; the peers are told in either case.
@@ -92,7 +94,6 @@ impl Loop<'_> {
     fn turn(&mut self, state: &mut State) -> Result<(), Failure> {
         loop {
             let time = now();
-            self.clock.set(unix_s());
             self.serve(time);
             self.flush(time, state)?;
             self.wait(state).map_err(broken)?;
@@ -110,6 +111,13 @@ impl Loop<'_> {
                 self.moving.hear(time);
             }
             moving::move_on(self, time)?;
+            if NOTICES.iter().any(|place| state.waiter.is_ready(*place)) {
+                self.notices.hear(time);
+            }
+            self.look_at_clock(time);
+            if self.notices.files_are_due(time, &self.network) {
+                reload::renew(self, time);
+            }
             state.more = false;
             self.receive(time, state)?;
             self.read_tap(time, state)?;
@@ -120,6 +128,11 @@ impl Loop<'_> {
             }
             self.follow_mtu(time, state)?;
         }
+    }
+
+    fn look_at_clock(&mut self, time: Instant) {
+        let reading = self.notices.read_clock(time);
+        self.node.handle_clock(time, reading);
     }
 
     fn follow_mtu(&self, time: Instant, state: &mut State) -> Result<(), Failure> {
@@ -226,7 +239,8 @@ impl Loop<'_> {
     fn wait(&mut self, state: &mut State) -> std::io::Result<()> {
         if !state.more {
             let follower = state.follower.as_ref().and_then(Follower::next_timeout);
-            let due = [self.node.next_timeout(), self.moving.next_timeout(), follower];
+            let (moving, notices) = (self.moving.next_timeout(), self.notices.next_timeout());
+            let due = [self.node.next_timeout(), moving, notices, follower];
             state.timer.set(due.into_iter().flatten().min())?;
         }
         let blocked = state.blocked.map(|transmit| transmit.socket);
@@ -236,6 +250,7 @@ impl Loop<'_> {
         waiter.add(self.signals.as_fd(), Interest::Read);
         waiter.add(self.control.as_fd(), Interest::Read);
         waiter.add(self.moving.as_fd(), Interest::Read);
+        self.notices.descriptors().into_iter().for_each(|fd| waiter.add_if_open(fd));
         for socket in self.sockets.iter() {
             // ACKs are read from a blocked socket as well: on a slow uplink it is blocked for long.
             let interest = if blocked == Some(socket.id) { Interest::Both } else { Interest::Read };

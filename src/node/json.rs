@@ -64,6 +64,18 @@ impl Object<'_> {
         self.text.push(']');
     }
 
+    pub fn strings(&mut self, name: &str, items: &[String]) {
+        self.name(name);
+        self.text.push('[');
+        for (n, item) in items.iter().enumerate() {
+            if n > 0 {
+                self.text.push(',');
+            }
+            write_string(self.text, item);
+        }
+        self.text.push(']');
+    }
+
     fn name(&mut self, name: &str) {
         if !self.is_empty {
             self.text.push(',');

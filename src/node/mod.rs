@@ -5,7 +5,7 @@
 //! [`Node::next_timeout`]. Time is always told. Read first: docs/architecture.md.
 
 pub mod carrier;
-mod dates;
+pub mod dates;
 mod journal;
 pub mod json;
 pub mod status;
@@ -102,6 +102,7 @@ impl Node {
             began: now,
         };
         node.switch.set_permit(me, permit(node.links.me()));
+        node.say_clock(now);
         node.say_dates(now);
         node.settle(now);
         Ok(node)
@@ -294,6 +295,11 @@ impl Node {
         self.carrier.configure(now, config.carrier);
         self.settle(now);
         Ok(())
+    }
+
+    /// Something that the operator should act upon.
+    pub fn caution(&mut self, now: Instant, line: String) {
+        self.journal.caution(now, line);
     }
 
     /// Something that the operator should know.

@@ -30,6 +30,8 @@ pub struct Status {
     pub cert_not_after: u32,
     /// Number of the CRL in force; `None`: there is no CRL.
     pub crl_number: Option<u64>,
+    /// What the operator should act upon: dates that have come, or soon will.
+    pub warnings: Vec<String>,
     pub tables: Vec<TableStatus>,
     /// Oldest first.
     pub events: Vec<EventStatus>,
@@ -58,17 +60,19 @@ pub struct TapStatus {
 }
 
 /// Whether dates are judged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Clock {
     Trusted,
-    /// No NTP yet.
-    Untrusted,
+    /// The words of a person.
+    Untrusted {
+        reason: String,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ConfigStatus {
     pub loaded_s: u64,
-    /// Why the last SIGHUP was not taken; empty: it was.
+    /// Why the last SIGHUP, or changed files, were not taken; empty: they were.
     pub error: String,
 }
 
@@ -138,10 +142,17 @@ pub struct MacStatus {
 }
 
 impl Clock {
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Trusted => "trusted",
-            Self::Untrusted => "untrusted",
+            Self::Untrusted { .. } => "untrusted",
+        }
+    }
+
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Trusted => "",
+            Self::Untrusted { reason } => reason,
         }
     }
 }
@@ -160,12 +171,14 @@ impl Status {
             });
             self.write_devices(o);
             o.string("clock", self.clock.name());
+            o.string("clock_reason", self.clock.reason());
             o.object("config", |o| {
                 o.number("loaded_s", self.config.loaded_s);
                 o.string("error", &self.config.error);
             });
             o.object("cert", |o| o.string("not_after", &Moment(self.cert_not_after).to_string()));
             o.option("crl", self.crl_number, |o, number| o.number("number", number));
+            o.strings("warnings", &self.warnings);
             o.array("tables", &self.tables, |o, table| table.write(o));
             o.array("events", &self.events, |o, event| {
                 o.number("at_s", event.at_s);
@@ -283,6 +296,7 @@ pub(crate) mod sample {
             config: ConfigStatus { loaded_s: 0, error: String::new() },
             cert_not_after: 1_889_999_999,
             crl_number: Some(4),
+            warnings: vec!["our certificate expires in 6 days, on 2029-11-21".into()],
             tables: vec![TableStatus { name: "owners", used: 3, capacity: 4096 }],
             events: vec![EventStatus { at_s: 9, text: "link office: up after 212 ms".into() }],
             links: vec![office(), barn()],

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{Node, dates, permit};
 use crate::link::Credentials;
+use crate::pki::clock::Now;
 use crate::pki::fault::Fault;
 use crate::pki::timekeeper::{Reading, Standing, floor};
 
@@ -26,9 +27,14 @@ impl Node {
         self.keeper.standing()
     }
 
+    /// The time at which certificates are judged now.
+    pub fn judging_time(&self) -> Now {
+        self.keeper.judging_time()
+    }
+
     /// What the operator should know about certificates and lists of ours.
     pub fn warnings(&self) -> Vec<String> {
-        dates::warnings(self.clock_s(), self.links.me(), self.links.trust())
+        dates::warnings(self.keeper.unix_s(), self.links.me(), self.links.trust())
     }
 
     /// Takes new certificates, CA and CRL; links stay, unless their certificate is now refused. Fails, and changes
@@ -51,7 +57,7 @@ impl Node {
 
     pub(super) fn handle_time(&mut self, now: Instant) {
         self.keeper.advance(now);
-        let unix_s = self.clock_s();
+        let unix_s = self.keeper.unix_s();
         if self.dates.next_due().is_some_and(|due| due <= unix_s) {
             self.say_dates(now);
         }
@@ -65,32 +71,32 @@ impl Node {
         self.keeper.instant_of(dates.into_iter().flatten().min()?)
     }
 
+    /// Only if there is something wrong with it.
+    pub(super) fn say_clock(&mut self, now: Instant) {
+        let standing = self.clock();
+        if standing != Standing::Trusted {
+            self.journal.caution(now, standing.to_string());
+        }
+    }
+
     pub(super) fn say_dates(&mut self, now: Instant) {
-        let unix_s = self.clock_s();
+        let unix_s = self.keeper.unix_s();
         let lines = self.dates.poll(unix_s, self.links.me(), self.links.trust());
         lines.into_iter().for_each(|line| self.journal.caution(now, line));
     }
 
     fn handle_standing(&mut self, now: Instant, changed: bool) {
         if changed {
-            let standing = self.keeper.standing();
-            match standing {
-                Standing::Trusted => {
-                    self.journal.note(now, standing.to_string());
-                    self.links.judge_again(now);
-                }
-                _ => self.journal.caution(now, standing.to_string()),
+            if self.clock() == Standing::Trusted {
+                self.journal.note(now, "clock trusted".to_owned());
+                self.links.judge_again(now);
             }
+            self.say_clock(now);
             self.say_dates(now);
         }
         self.handle_time(now);
         if changed {
             self.settle(now);
         }
-    }
-
-    /// The time that counts, UNIX seconds.
-    fn clock_s(&self) -> u32 {
-        self.keeper.unix_s()
     }
 }

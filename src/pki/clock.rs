@@ -10,6 +10,24 @@ use std::time::Duration;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 
+/// A moment at which a certificate is judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Now {
+    pub unix_s: u32,
+    /// False: the time is a lower bound only, so nothing is refused for being "not valid yet".
+    pub trusted: bool,
+}
+
+impl Now {
+    pub(crate) fn is_before(self, date: u32) -> bool {
+        self.trusted && self.unix_s < date
+    }
+
+    pub(crate) fn is_after(self, date: u32) -> bool {
+        self.unix_s > date
+    }
+}
+
 /// UNIX seconds (until 2106) and trust, shared by every TLS configuration. 32 bits since 32-bit MIPS has no
 /// wider atomics.
 #[derive(Debug)]
@@ -29,6 +47,10 @@ impl WallClock {
 
     pub fn set_trusted(&self, trusted: bool) {
         self.trusted.store(trusted, Ordering::Relaxed);
+    }
+
+    pub fn now(&self) -> Now {
+        Now { unix_s: self.unix_s(), trusted: self.is_trusted() }
     }
 
     pub fn unix_s(&self) -> u32 {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::CertificateDer;
 
 use super::certificate::Certificate;
-use super::clock::WallClock;
+use super::clock::{Now, WallClock};
 use super::date::Day;
 use super::verify::Trust;
 
@@ -47,9 +47,10 @@ impl Reading {
         seconds(self.unix)
     }
 
-    /// Whether a clock of which nothing else is known is trusted; `floor` is that of [`floor`].
-    pub fn is_trusted(self, floor: u32) -> bool {
-        self.synced.is_some() || self.unix_s() > floor
+    /// What it means while nothing else is known of the clock; `floor` is that of [`floor`].
+    pub fn judge(self, floor: u32) -> Now {
+        let unix_s = self.unix_s();
+        Now { unix_s, trusted: self.synced.is_some() || unix_s > floor }
     }
 }
 
@@ -73,15 +74,21 @@ impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Trusted => f.write_str("clock trusted"),
-            Self::Unset { shows, floor } => write!(
-                f,
-                "clock not trusted: it shows {}, before {}, and NTP has not answered yet",
-                Day(shows),
-                Day(floor)
-            ),
-            Self::Jumped { from, to } => write!(
-                f,
-                "clock not trusted: it jumped from {} to {}; SIGHUP confirms that, or NTP in an hour",
+            _ => write!(f, "clock not trusted: {}", self.reason()),
+        }
+    }
+}
+
+impl Standing {
+    /// Why it is not trusted, for people; empty: it is.
+    pub fn reason(self) -> String {
+        match self {
+            Self::Trusted => String::new(),
+            Self::Unset { shows, floor } => {
+                format!("it shows {}, before {}, and NTP has not answered yet", Day(shows), Day(floor))
+            }
+            Self::Jumped { from, to } => format!(
+                "it jumped from {} to {}; SIGHUP confirms that, or NTP in an hour",
                 Day(from),
                 Day(to)
             ),
@@ -133,6 +140,10 @@ impl Timekeeper {
 
     pub fn standing(&self) -> Standing {
         self.standing
+    }
+
+    pub fn judging_time(&self) -> Now {
+        self.clock.now()
     }
 
     /// The time that counts.
@@ -210,7 +221,7 @@ impl Timekeeper {
     fn accept(&mut self, now: Instant, reading: Reading) {
         self.jump = None;
         self.base = Pair { at: now, unix: reading.unix };
-        let trusted = reading.is_trusted(self.floor);
+        let trusted = reading.judge(self.floor).trusted;
         if trusted {
             self.standing = Standing::Trusted;
         } else if !matches!(self.standing, Standing::Unset { floor, .. } if floor == self.floor) {

@@ -13,6 +13,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, VerifiedPath};
 
 use crate::pki::certificate::{Certificate, SIGNATURES, Serial};
+use crate::pki::clock::Now;
 use crate::pki::crl::Crl;
 use crate::pki::date::Day;
 use crate::pki::fault::Fault;
@@ -186,7 +187,7 @@ impl Trust {
         let entity = EndEntityCert::try_from(der).map_err(|e| self.refusal(e, leaf))?;
         let issuers: Vec<Certificate> =
             intermediates.iter().filter_map(|der| Certificate::from_der(der)).collect();
-        let time = now.for_chain(leaf, &issuers);
+        let time = time_for(now, leaf, &issuers);
         let (objection, valid_until) = (RefCell::new(None), Cell::new(leaf.not_after));
         let check = |path: &VerifiedPath<'_>| {
             self.check_path(path, leaf, now).map(|until| valid_until.set(until)).map_err(|refusal| {
@@ -294,28 +295,12 @@ pub fn is_node_name(name: &str) -> bool {
     name.len() <= 63 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(is_plain)
 }
 
-#[derive(Clone, Copy)]
-struct Now {
-    unix_s: u32,
-    trusted: bool,
-}
-
-impl Now {
-    fn is_before(self, date: u32) -> bool {
-        self.trusted && self.unix_s < date
-    }
-
-    fn is_after(self, date: u32) -> bool {
-        self.unix_s > date
-    }
-
-    /// The time to judge the chain at. An untrusted clock is a lower bound: the earliest moment from then on at
-    /// which all certificates have begun.
-    fn for_chain(self, leaf: &Certificate, issuers: &[Certificate]) -> UnixTime {
-        let begins = issuers.iter().map(|ca| ca.not_before).fold(leaf.not_before, u32::max);
-        let unix_s = if self.trusted { self.unix_s } else { self.unix_s.max(begins) };
-        UnixTime::since_unix_epoch(Duration::from_secs(unix_s.into()))
-    }
+/// The time to judge the chain at. An untrusted clock is a lower bound: the earliest moment from then on at which all
+/// certificates have begun.
+fn time_for(now: Now, leaf: &Certificate, issuers: &[Certificate]) -> UnixTime {
+    let begins = issuers.iter().map(|ca| ca.not_before).fold(leaf.not_before, u32::max);
+    let unix_s = if now.trusted { now.unix_s } else { now.unix_s.max(begins) };
+    UnixTime::since_unix_epoch(Duration::from_secs(unix_s.into()))
 }
 
 /// Purposes are checked by us, with a reason for each; webpki knows one purpose at a time.

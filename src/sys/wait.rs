@@ -44,6 +44,12 @@ impl Waiter {
         self.entries.push(libc::pollfd { fd, events, revents: 0 });
     }
 
+    /// Adds a descriptor to be read, or keeps its place in the list.
+    pub fn add_if_open(&mut self, fd: Option<BorrowedFd<'_>>) {
+        let fd = fd.map_or(-1, |fd| fd.as_raw_fd());
+        self.entries.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    }
+
     /// Finds out which are ready. With `sleep`, waits until at least one is; a signal may end it early.
     pub fn wait(&mut self, sleep: bool) -> io::Result<()> {
         let timeout = if sleep { -1 } else { 0 };
@@ -127,9 +133,12 @@ mod tests {
         waiter.add(bell.as_fd(), Interest::Read);
         waiter.add(bell.as_fd(), Interest::Nothing);
         waiter.add(bell.as_fd(), Interest::Both);
+        waiter.add_if_open(None);
+        waiter.add_if_open(Some(quiet.as_fd()));
         waiter.wait(true).expect("waits");
         assert!(waiter.is_ready(0) && !waiter.is_ready(1) && !waiter.is_ready(2));
         assert!(waiter.is_ready(3), "an eventfd can always be written to");
+        assert!(!waiter.is_ready(4) && waiter.is_ready(5));
     }
 
     #[test]
