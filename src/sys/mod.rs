@@ -4,6 +4,7 @@
 //! comes from `libc`, which computes it for each architecture (MIPS encodes ioctls differently).
 #![allow(unsafe_code, reason = "system calls that no dependency wraps; each block says why it is sound")]
 
+mod bind;
 pub mod interface;
 pub mod lock;
 pub mod monitor;

@@ -7,30 +7,21 @@
 use std::array;
 use std::cell::Cell;
 use std::io::{self, IoSliceMut};
-use std::mem;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bytes::BytesMut;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
-use super::{Error, check};
+use super::Error;
+pub use super::bind::Egress;
+use super::bind::{self, set_option};
 
 /// Sizes to ask the kernel for, bytes; it may give less to a process without CAP_NET_ADMIN.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Buffers {
     pub send: usize,
     pub receive: usize,
-}
-
-/// What decides, beside the routes, which way datagrams leave.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Egress<'a> {
-    /// SO_MARK, for the rules of routing and of the firewall; 0: none.
-    pub mark: u32,
-    /// SO_BINDTODEVICE: datagrams leave and arrive by this device only.
-    pub device: Option<&'a str>,
 }
 
 /// Bytes for one destination: one datagram, or several of `segment_size` bytes of which the last may be shorter.
@@ -55,19 +46,11 @@ pub struct Socket {
 impl Socket {
     /// Port 0: any free one.
     pub fn bind(address: SocketAddr, buffers: Buffers, egress: Egress<'_>) -> Result<Self, Error> {
-        let fd = unbound(address).map_err(|source| refused(address, source))?;
-        if egress.mark != 0 {
-            set_mark(&fd, egress.mark)
-                .map_err(|source| Error::system(format!("mark 0x{:x} for UDP", egress.mark), source))?;
-        }
-        if let Some(device) = egress.device {
-            set_device(&fd, device)?;
-        }
-        Self::open(fd, address, buffers).map_err(|source| refused(address, source))
+        let fd = bind::open(address, egress)?;
+        Self::new(fd, buffers).map_err(|source| bind::refused(address, source))
     }
 
-    fn open(fd: OwnedFd, address: SocketAddr, buffers: Buffers) -> io::Result<Self> {
-        bind(&fd, address)?;
+    fn new(fd: OwnedFd, buffers: Buffers) -> io::Result<Self> {
         let socket = UdpSocket::from(fd);
         ask_for(&socket, [libc::SO_SNDBUFFORCE, libc::SO_SNDBUF], buffers.send);
         ask_for(&socket, [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF], buffers.receive);
@@ -79,7 +62,7 @@ impl Socket {
     /// From now on datagrams leave and arrive by this device only, which must exist. A device that is made anew under
     /// the same name is another one.
     pub fn set_device(&self, name: &str) -> Result<(), Error> {
-        set_device(&self.socket, name)
+        bind::set_device(&self.socket, name)
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -243,96 +226,16 @@ fn whole(buffer: &mut BytesMut) -> &mut [u8] {
     buffer
 }
 
-/// A new socket of the address's family. std would bind it at once, and make IPv6 serve IPv4 as well: then the IPv4
-/// socket finds its port taken.
-fn unbound(address: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-    // SAFETY: takes no pointer; the descriptor is new and ours alone.
-    let fd = unsafe { OwnedFd::from_raw_fd(check(libc::socket(family, kind, 0))?) };
-    if address.is_ipv6() {
-        set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
-    }
-    Ok(fd)
-}
-
-fn bind(fd: &OwnedFd, address: SocketAddr) -> io::Result<()> {
-    match address {
-        SocketAddr::V4(address) => {
-            // SAFETY: a structure of integers, for which zeros are valid.
-            let mut name: libc::sockaddr_in = unsafe { mem::zeroed() };
-            name.sin_family = libc::AF_INET as _;
-            name.sin_port = address.port().to_be();
-            name.sin_addr.s_addr = u32::from_ne_bytes(address.ip().octets());
-            bind_name(fd, &name)
-        }
-        SocketAddr::V6(address) => {
-            // SAFETY: as above.
-            let mut name: libc::sockaddr_in6 = unsafe { mem::zeroed() };
-            name.sin6_family = libc::AF_INET6 as _;
-            name.sin6_port = address.port().to_be();
-            name.sin6_addr.s6_addr = address.ip().octets();
-            name.sin6_scope_id = address.scope_id();
-            bind_name(fd, &name)
-        }
-    }
-}
-
-/// `name` is a socket address of the kernel's.
-fn bind_name<T>(fd: &OwnedFd, name: &T) -> io::Result<()> {
-    // SAFETY: the kernel reads as many bytes of `name` as it has, and checks what they are.
-    let result =
-        unsafe { libc::bind(fd.as_raw_fd(), ptr::from_ref(name).cast(), mem::size_of_val(name) as _) };
-    check(result).map(drop)
-}
-
 /// Whether a failed [`Socket::send`] says nothing about the way, so that the next may well do better: no memory or room in a
 /// queue, or news of an earlier datagram.
 pub fn is_chance(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM | libc::ECONNREFUSED))
 }
 
-/// What the kernel's refusal to give us this port means.
-fn refused(address: SocketAddr, source: io::Error) -> Error {
-    match source.raw_os_error() {
-        Some(libc::EADDRINUSE) => Error::PortBusy { address },
-        Some(libc::EADDRNOTAVAIL) => Error::NotOurs { address },
-        Some(libc::EAFNOSUPPORT) => Error::NoFamily { address },
-        _ => Error::system(format!("UDP port {} on {}", address.port(), address.ip()), source),
-    }
-}
-
-fn set_mark(socket: &impl AsFd, mark: u32) -> io::Result<()> {
-    set_option(socket, libc::SOL_SOCKET, libc::SO_MARK, mark as libc::c_int)
-}
-
-fn set_device(socket: &impl AsFd, name: &str) -> Result<(), Error> {
-    let fd = socket.as_fd().as_raw_fd();
-    let (level, option) = (libc::SOL_SOCKET, libc::SO_BINDTODEVICE);
-    // SAFETY: the kernel reads the bytes of the name, and ends it itself.
-    let result = unsafe { libc::setsockopt(fd, level, option, name.as_ptr().cast(), name.len() as _) };
-    check(result).map(drop).map_err(|source| match source.raw_os_error() {
-        Some(libc::ENODEV) => Error::NoDevice { name: name.to_owned() },
-        _ => Error::system(format!("bind UDP to device '{name}'"), source),
-    })
-}
-
 /// Asks by each option in turn until one is granted; a smaller buffer than asked for is no error.
 fn ask_for(socket: &UdpSocket, options: [libc::c_int; 2], bytes: usize) {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     let _granted = options.iter().any(|option| set_option(socket, libc::SOL_SOCKET, *option, bytes).is_ok());
-}
-
-fn set_option(
-    socket: &impl AsFd,
-    level: libc::c_int,
-    option: libc::c_int,
-    value: libc::c_int,
-) -> io::Result<()> {
-    let size = mem::size_of_val(&value) as _;
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the kernel reads one int, which lives through the call.
-    check(unsafe { libc::setsockopt(fd, level, option, ptr::from_ref(&value).cast(), size) }).map(drop)
 }
 
 #[cfg(test)]
