@@ -21,6 +21,7 @@ use super::control::{ControlStream, OwnedHello};
 use super::liveness::{Action, Liveness, Path};
 use super::meter::{LossMeter, RttMeter};
 use super::reason;
+use super::window;
 use crate::limits;
 use crate::pki::tls;
 use crate::pki::verify::Member;
@@ -249,7 +250,7 @@ impl Connection {
         self.stage = Stage::Up;
         self.liveness = Liveness::new(now, self.quinn.rtt());
         self.liveness.set_keep_alive(keep_alive);
-        let acks = self.quinn.stats().frame_rx.acks;
+        let acks = window::acknowledged(self.quinn.congestion_state());
         self.liveness.acked(now, acks, self.path());
         if self.role == Role::Client {
             self.sample(now);
@@ -373,7 +374,8 @@ impl Connection {
         self.loss.update(now, stats.path.sent_packets, stats.path.lost_packets);
         self.max_datagram = self.quinn.datagrams().max_size().unwrap_or(0);
         let path = self.path();
-        let recovered = self.liveness.acked(now, stats.frame_rx.acks, path);
+        let acks = window::acknowledged(self.quinn.congestion_state());
+        let recovered = self.liveness.acked(now, acks, path);
         Settled { recovered: recovered && self.is_up(), measured, moved }
     }
 

@@ -28,7 +28,7 @@ pub enum Action {
 
 #[derive(Debug)]
 pub struct Liveness {
-    /// ACK frames received so far.
+    /// Packets acknowledged so far.
     acks: u64,
     /// When the oldest packet that may still await its ACK was sent.
     waiting: Option<Instant>,
@@ -90,7 +90,7 @@ impl Liveness {
         }
     }
 
-    /// `acks` ACK frames have come so far. True: the connection is suspect no more.
+    /// `acks` packets are acknowledged so far. True: the connection is suspect no more.
     pub fn acked(&mut self, now: Instant, acks: u64, path: Path) -> bool {
         if acks == self.acks {
             return false;

@@ -230,6 +230,27 @@ fn one_of_two_ways_that_dies_silently_costs_less_than_400_ms() {
 }
 
 #[test]
+fn a_way_that_dies_in_one_direction_only_is_left_though_the_peer_is_still_heard_on_it() {
+    for_seeds(|seed| {
+        let mut world = World::new(seed);
+        let ca = Ca::new();
+        world.add_many(2);
+        world.aliases.insert(World::ip(11), 1);
+        world.start(0, node(config(ca.credentials("a", 1), vec![peer(Some("b"), &[World::ip(11)])], seed)));
+        world.start(1, node(config(ca.credentials("b", 2), vec![peer(Some("a"), &[World::ip(0)])], seed)));
+        assert!(world.run_until(seconds(2), all_up));
+        let mut stream = Stream::new(ms(10));
+        stream.run(&mut world, seconds(3));
+        // What b sends on the connection that it opened; a goes on to answer what came last, and to ask.
+        world.deaf = Some(World::ip(1));
+        world.readdress(0, World::ip(0), true);
+        stream.run(&mut world, seconds(10));
+        assert!(stream.worst() < ms(400), "{:?}", stream.silence);
+        assert_eq!((count(&world, 0, ": down"), count(&world, 1, ": down")), (0, 0));
+    });
+}
+
+#[test]
 fn a_nat_that_forgets_and_chooses_another_port_costs_nothing_under_traffic() {
     for_seeds(|seed| {
         let mut world = World::new(seed);
