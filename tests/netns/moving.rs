@@ -14,7 +14,7 @@ use crate::transfer::Transfer;
 
 const MB: u64 = 1_000_000;
 /// A link that was cut is up again within a second or two; TCP in it waits longer, the longer it was silent.
-const RESUMES: Duration = Duration::from_secs(10);
+const RESUMES: Duration = Duration::from_secs(3);
 
 #[test]
 fn a_transfer_survives_a_new_address_of_either_end() {
