@@ -47,6 +47,43 @@ fn commands_and_targets_that_the_documents_name_exist() {
     }
 }
 
+#[test]
+fn the_tests_that_the_page_of_faults_names_exist() {
+    let page = include_str!("../docs/faults.md");
+    let sources = ["netns", "sim"].map(|suite| (suite, source_of(suite)));
+    assert!(page.matches("| netns `").count() > 5 && page.matches("| sim `").count() > 5);
+    assert_eq!(missing_tests(page, &sources), NONE);
+    let [(_, netns), sim] = &sources;
+    let without = ("netns", netns.replace("fn both_ends_started_at_once", "fn gone"));
+    assert_eq!(missing_tests(page, &[without, sim.clone()]), ["netns both_ends_started_at_once"]);
+}
+
+/// Everything in `tests/SUITE`.
+fn source_of(suite: &str) -> String {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(suite);
+    let files = std::fs::read_dir(directory).expect("a suite is a directory");
+    let paths = files.map(|file| file.expect("a file").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| std::fs::read_to_string(path).expect("source is text"))
+        .collect()
+}
+
+/// Parts of names in the rows, ``netns `part` ``, that no function of the suite has.
+fn missing_tests(page: &str, sources: &[(&str, String)]) -> Vec<String> {
+    let mut missing = Vec::new();
+    for (suite, source) in sources {
+        let opening = format!("{suite} `");
+        for part in page.split(&opening).skip(1).filter_map(|rest| rest.split('`').next()) {
+            let is_it = |line: &str| line.starts_with("fn ") && line.contains(part);
+            if !source.lines().any(is_it) {
+                missing.push(format!("{suite} {part}"));
+            }
+        }
+    }
+    missing
+}
+
 const NONE: [&str; 0] = [];
 
 /// Each control message has a heading: `### HELLO (1)`.
