@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 limit_target=mipsel-unknown-linux-musl
-limit=800000    # bytes of gzip -9: about what a package takes of a router's flash
+limit=880000    # bytes of gzip -9: the package, with its scripts, stays below 900 kB
 
 printf '%-32s %10s %10s\n' target bytes gzip
 status=0
