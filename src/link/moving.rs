@@ -67,7 +67,8 @@ impl Links {
     /// The way to this address leads into our own tunnel now.
     pub fn handle_inside(&mut self, now: Instant, remote: SocketAddr, reason: &str) {
         for slot in 0..limits::CONNECTIONS {
-            if self.table.find(slot).is_some_and(|own| own.remote() == remote) {
+            let leads_there = |own: &Connection| own.stage != Stage::Closed && own.remote() == remote;
+            if self.table.find(slot).is_some_and(leads_there) {
                 self.give_up(now, slot, CloseCode::Bye, reason);
             }
         }
