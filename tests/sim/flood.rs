@@ -70,3 +70,31 @@ fn a_peer_that_was_good_before_comes_back_during_a_flood_of_handshakes_and_frame
         assert!(hub.links().initials_ignored() > 2_000, "{} ignored", hub.links().initials_ignored());
     });
 }
+
+#[test]
+fn an_address_that_has_not_proved_itself_is_sent_at_most_three_times_what_came_from_it() {
+    for_seeds(|seed| {
+        let mut world = World::new(seed);
+        let ca = Ca::new();
+        world.add();
+        world.start(0, node(config(ca.credentials("hub", 1), vec![], seed)));
+        let to = SocketAddr::new(World::ip(0), 443);
+        // Some are answered by a handshake, some by a Retry; of each only the first datagram comes.
+        for (n, initial) in initials(&world, &ca, to, 12).into_iter().enumerate() {
+            let from = SocketAddr::from(([10, 0, 0, n as u8], 4000));
+            world.inject(from, to, &initial);
+            world.run_for(Duration::from_millis(20 + seed % 7));
+        }
+        // As long as the hub repeats what nobody acknowledges.
+        world.run_for(Duration::from_secs(20));
+        let mut answered = 0;
+        for n in 0..12 {
+            let address = SocketAddr::from(([10, 0, 0, n], 4000));
+            let sent: usize =
+                world.stray.iter().filter(|(_, to, _)| *to == address).map(|(_, _, bytes)| bytes.len()).sum();
+            assert!(sent <= 3 * 1200, "{sent} bytes to {address}");
+            answered += usize::from(sent > 1200);
+        }
+        assert!(answered >= limits::HALF_OPEN_BEFORE_RETRY, "{answered} were sent more than came from them");
+    });
+}
