@@ -46,6 +46,17 @@ pub const INCOMING_BUFFER_TOTAL: u64 = 256 * 1024;
 /// sent. Full: the answer is not given.
 pub const RESPONSES: usize = 16;
 
+/// Nodes of a mesh that one node knows, itself included. Full: a new node is refused,
+/// what is known stays.
+pub const NODES: usize = 256;
+/// Links in the announcements of all nodes, each counted at both ends. Full: an announcement is refused whole, the older
+/// one stays.
+pub const NODE_LINKS: usize = 4096;
+/// Numbers that a node may give its links: 0 to 63 (protocol).
+pub const SLOTS: usize = 64;
+/// Links of the longest way through the mesh: the first, and 63 that stand in the frame (protocol).
+pub const ROUTE: usize = 64;
+
 /// Largest Ethernet frame that the switch carries, bytes: header, one 802.1Q tag and an MTU up to [`MTU_MAX`].
 pub const FRAME_MAX: usize = 2048;
 pub const MTU_MAX: u16 = 2000;

@@ -1,4 +1,8 @@
 //! The switch: where a frame goes. Never: sockets, QUIC, the clock.
 
+pub mod graph;
 pub mod owners;
+mod queue;
+pub mod spf;
 pub mod switch;
+pub mod trees;
