@@ -57,6 +57,11 @@ pub const SLOTS: usize = 64;
 /// Links of the longest way through the mesh: the first, and 63 that stand in the frame (protocol).
 pub const ROUTE: usize = 64;
 
+/// Dead links for which a node keeps ways round them, 8 KiB each. Full: the oldest goes.
+pub const REPAIRS: usize = 4;
+/// How long a dead link is still gone round after it left the announcements (protocol).
+pub const REPAIR_FOR: Duration = Duration::from_secs(1);
+
 /// Largest Ethernet frame that the switch carries, bytes: header, one 802.1Q tag and an MTU up to [`MTU_MAX`].
 pub const FRAME_MAX: usize = 2048;
 pub const MTU_MAX: u16 = 2000;

@@ -3,6 +3,7 @@
 pub mod graph;
 pub mod owners;
 mod queue;
+pub mod repair;
 pub mod spf;
 pub mod switch;
 pub mod trees;
