@@ -62,6 +62,13 @@ pub const REPAIRS: usize = 4;
 /// How long a dead link is still gone round after it left the announcements (protocol).
 pub const REPAIR_FOR: Duration = Duration::from_secs(1);
 
+/// Children that a broadcast tree no longer has are still sent to for this long: others may learn of it later (protocol).
+pub const OLD_TREE: Duration = Duration::from_secs(1);
+/// How far ahead of the newest broadcast of its origin one may be that does not come from the parent (protocol).
+pub const WINDOW_JUMP: u16 = 1024;
+/// An origin that was not heard for this long may have counted to anywhere; copies of its last broadcast are long gone.
+pub const WINDOW_STALE: Duration = Duration::from_secs(60);
+
 /// Largest Ethernet frame that the switch carries, bytes: header, one 802.1Q tag and an MTU up to [`MTU_MAX`].
 pub const FRAME_MAX: usize = 2048;
 pub const MTU_MAX: u16 = 2000;

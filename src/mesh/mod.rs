@@ -1,5 +1,6 @@
 //! The switch: where a frame goes. Never: sockets, QUIC, the clock.
 
+pub mod flood;
 pub mod graph;
 pub mod owners;
 mod queue;
