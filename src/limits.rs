@@ -46,6 +46,29 @@ pub const INCOMING_BUFFER_TOTAL: u64 = 256 * 1024;
 /// sent. Full: the answer is not given.
 pub const RESPONSES: usize = 16;
 
+/// Nodes of a mesh that one node knows, itself included. Full: a new node is refused,
+/// what is known stays.
+pub const NODES: usize = 256;
+/// Links in the announcements of all nodes, each counted at both ends. Full: an announcement is refused whole, the older
+/// one stays.
+pub const NODE_LINKS: usize = 4096;
+/// Numbers that a node may give its links: 0 to 63 (protocol).
+pub const SLOTS: usize = 64;
+/// Links of the longest way through the mesh: the first, and 63 that stand in the frame (protocol).
+pub const ROUTE: usize = 64;
+
+/// Dead links for which a node keeps ways round them, 8 KiB each. Full: the oldest goes.
+pub const REPAIRS: usize = 4;
+/// How long a dead link is still gone round after it left the announcements (protocol).
+pub const REPAIR_FOR: Duration = Duration::from_secs(1);
+
+/// Children that a broadcast tree no longer has are still sent to for this long: others may learn of it later (protocol).
+pub const OLD_TREE: Duration = Duration::from_secs(1);
+/// How far ahead of the newest broadcast of its origin one may be that does not come from the parent (protocol).
+pub const WINDOW_JUMP: u16 = 1024;
+/// An origin that was not heard for this long may have counted to anywhere; copies of its last broadcast are long gone.
+pub const WINDOW_STALE: Duration = Duration::from_secs(60);
+
 /// Largest Ethernet frame that the switch carries, bytes: header, one 802.1Q tag and an MTU up to [`MTU_MAX`].
 pub const FRAME_MAX: usize = 2048;
 pub const MTU_MAX: u16 = 2000;
