@@ -97,8 +97,10 @@ impl Liveness {
         }
         self.acks = acks;
         self.path = path;
-        // An ACK speaks for what was sent a round trip ago; what was sent since is still under way.
-        self.waiting = Some(self.last_sent).filter(|sent| now.saturating_duration_since(*sent) < path.rtt);
+        // An ACK speaks for what was sent a round trip ago; what was sent since is still under way. Round trips differ a
+        // little, and on a path so long that there is no patience to spare that must not matter.
+        let under_way = path.rtt / 8 * 7;
+        self.waiting = Some(self.last_sent).filter(|sent| now.saturating_duration_since(*sent) < under_way);
         self.asked = 0;
         self.next_ping = match self.waiting {
             Some(sent) => sent + self.patience() / 2,
