@@ -1,6 +1,10 @@
 //! The messages of the control stream: u8 type, u16 length, body; and the codes with which connections close.
 //! Does not judge what it reads. Read first: docs/protocol.md, "Control stream".
 
+use super::announce::{Lsa, Node};
+use super::database::{Known, Wanted};
+use super::list::List;
+use super::stations::{self, Owned, Stations};
 use super::{Error, Reader};
 use crate::limits::CONTROL_MESSAGE;
 use crate::types::Fingerprint;
@@ -12,6 +16,16 @@ pub const ALPN: &[u8] = b"quicap/1";
 pub const HEADER: usize = 3;
 
 const HELLO: u8 = 1;
+const NODE: u8 = 3;
+const LSA: u8 = 4;
+const SUMMARY: u8 = 5;
+const REQUEST: u8 = 6;
+const DIGEST: u8 = 7;
+const MAC_MOVE: u8 = 8;
+const MAC_GONE: u8 = 9;
+const MAC_SNAPSHOT: u8 = 10;
+const COST: u8 = 14;
+const CRL: u8 = 15;
 
 /// Version of the messages in HELLO.
 pub const VERSION: u16 = 1;
@@ -22,6 +36,20 @@ pub const NETWORK_NAME: usize = 63;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message<'a> {
     Hello(Hello<'a>),
+    Node(Node<'a>),
+    Lsa(Lsa<'a>),
+    Summary(List<'a, Known>),
+    Request(List<'a, Wanted>),
+    /// Hash of all that the sender knows.
+    Digest(u64),
+    MacMove(Stations<'a>),
+    MacGone(Stations<'a>),
+    /// Empty: asks for one.
+    MacSnapshot(List<'a, Owned>),
+    /// What the sender measures for this link, 0.1 ms.
+    Cost(u16),
+    /// DER.
+    Crl(&'a [u8]),
     /// A type of a later version: skipped.
     Unknown(u8),
 }
@@ -104,13 +132,29 @@ pub fn next(bytes: &[u8]) -> Result<Next<'_>, Error> {
 }
 
 fn is_known(kind: u8) -> bool {
-    matches!(kind, HELLO)
+    matches!(kind, HELLO | NODE..=MAC_SNAPSHOT | COST | CRL)
 }
 
 fn parse(kind: u8, body: &[u8]) -> Result<Message<'_>, Error> {
     let mut reader = Reader(body);
     match kind {
         HELLO => Ok(Message::Hello(parse_hello(&mut reader)?)),
+        NODE => Ok(Message::Node(Node::read(&mut reader)?)),
+        LSA => Ok(Message::Lsa(Lsa::read(&mut reader)?)),
+        SUMMARY => {
+            let len = usize::from(reader.u16()?);
+            Ok(Message::Summary(List::read(&mut reader, len)?))
+        }
+        REQUEST => {
+            let len = usize::from(reader.u16()?);
+            Ok(Message::Request(List::read(&mut reader, len)?))
+        }
+        DIGEST => Ok(Message::Digest(u64::from_be_bytes(reader.array()?))),
+        MAC_MOVE => Ok(Message::MacMove(Stations::read(&mut reader)?)),
+        MAC_GONE => Ok(Message::MacGone(Stations::read(&mut reader)?)),
+        MAC_SNAPSHOT => Ok(Message::MacSnapshot(stations::read_snapshot(body)?)),
+        COST => Ok(Message::Cost(reader.u16()?)),
+        CRL => Ok(Message::Crl(body)),
         other => Ok(Message::Unknown(other)),
     }
 }
@@ -139,19 +183,53 @@ impl Message<'_> {
     pub fn emit(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend([0; HEADER]);
-        let kind = match self {
-            Self::Hello(hello) => {
-                hello.emit(out);
-                HELLO
-            }
-            Self::Unknown(kind) => *kind,
-        };
+        self.emit_body(out);
         let length = u16::try_from(out.len() - start - HEADER).unwrap_or(0);
         let [high, low] = length.to_be_bytes();
         if let Some(header) = out.get_mut(start..start + HEADER) {
-            header.copy_from_slice(&[kind, high, low]);
+            header.copy_from_slice(&[self.kind(), high, low]);
         }
     }
+}
+
+impl Message<'_> {
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Hello(_) => HELLO,
+            Self::Node(_) => NODE,
+            Self::Lsa(_) => LSA,
+            Self::Summary(_) => SUMMARY,
+            Self::Request(_) => REQUEST,
+            Self::Digest(_) => DIGEST,
+            Self::MacMove(_) => MAC_MOVE,
+            Self::MacGone(_) => MAC_GONE,
+            Self::MacSnapshot(_) => MAC_SNAPSHOT,
+            Self::Cost(_) => COST,
+            Self::Crl(_) => CRL,
+            Self::Unknown(kind) => *kind,
+        }
+    }
+
+    fn emit_body(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Hello(hello) => hello.emit(out),
+            Self::Node(node) => node.write(out),
+            Self::Lsa(lsa) => lsa.write(out),
+            Self::Summary(list) => emit_list(list.len(), list.bytes(), out),
+            Self::Request(list) => emit_list(list.len(), list.bytes(), out),
+            Self::Digest(digest) => out.extend(digest.to_be_bytes()),
+            Self::MacMove(stations) | Self::MacGone(stations) => stations.write(out),
+            Self::MacSnapshot(list) => out.extend(list.bytes()),
+            Self::Cost(cost) => out.extend(cost.to_be_bytes()),
+            Self::Crl(der) => out.extend(*der),
+            Self::Unknown(_) => {}
+        }
+    }
+}
+
+fn emit_list(len: usize, rows: &[u8], out: &mut Vec<u8>) {
+    out.extend((len as u16).to_be_bytes());
+    out.extend(rows);
 }
 
 impl Hello<'_> {
@@ -171,7 +249,7 @@ impl Hello<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn hello() -> Hello<'static> {
@@ -195,28 +273,34 @@ mod tests {
         out.split_off(1)
     }
 
-    #[test]
-    fn messages_have_exactly_these_bytes() {
-        let bytes = emitted(&Message::Hello(hello()));
-        assert_eq!(bytes.len(), HEADER + 34 + 4);
+    /// The message is written as these bytes and read from them, and from no part of them.
+    pub fn check(message: &Message, expected: &str) {
+        let bytes = emitted(message);
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(
-            hex,
-            "010026 0001 0203 abababababababababababababababab 69200000 01 00 04 05a0 00000000 04 686f6d65"
-                .replace(' ', "")
-        );
-        assert_eq!(emitted(&Message::Unknown(0x77)), [0x77, 0, 0]);
+        assert_eq!(hex, expected.replace(' ', ""));
+        assert_eq!(next(&bytes), Ok(Next::Message(message.clone(), bytes.len())));
+        for cut in 0..bytes.len() {
+            assert_eq!(next(&bytes[..cut]), Ok(Next::Incomplete), "cut at {cut}");
+        }
+    }
+
+    /// The body is none of that kind.
+    pub fn refuse(kind: u8, body: &[u8]) {
+        let length = (body.len() as u16).to_be_bytes();
+        assert_eq!(next(&[&[kind], &length[..], body].concat()), Err(Error), "{kind} {body:02x?}");
     }
 
     #[test]
-    fn what_is_written_reads_back_the_same() {
-        for message in [Message::Hello(hello()), Message::Unknown(0x77)] {
-            let bytes = emitted(&message);
-            assert_eq!(next(&bytes), Ok(Next::Message(message, bytes.len())));
-            for cut in 0..bytes.len() {
-                assert_eq!(next(&bytes[..cut]), Ok(Next::Incomplete), "cut at {cut}");
-            }
-        }
+    fn messages_have_exactly_these_bytes() {
+        let hello = Message::Hello(hello());
+        check(
+            &hello,
+            "010026 0001 0203 abababababababababababababababab 69200000 01 00 04 05a0 00000000 04 686f6d65",
+        );
+        check(&Message::Digest(0x0102_0304_0506_0708), "070008 0102030405060708");
+        check(&Message::Cost(320), "0e0002 0140");
+        check(&Message::Crl(&[0x30, 0]), "0f0002 3000");
+        check(&Message::Unknown(0x77), "770000");
     }
 
     #[test]
@@ -235,6 +319,11 @@ mod tests {
             (&[99, 0, 0], Ok(Next::Message(Message::Unknown(99), 3))),
             (&[99, 0xFF, 0xFF], Ok(Next::Skip(HEADER + 0xFFFF))),
             (&[1, 0xFF, 0xFF], Err(Error)),
+            (&[15, 0xFF, 0xFF], Err(Error)),
+            (&[7, 0, 7, 1, 2, 3, 4, 5, 6, 7], Err(Error)),
+            (&[14, 0, 1, 1], Err(Error)),
+            (&[2, 0, 0], Ok(Next::Message(Message::Unknown(2), 3))),
+            (&[13, 0, 0], Ok(Next::Message(Message::Unknown(13), 3))),
         ];
         for (bytes, expected) in cases {
             assert_eq!(next(bytes), *expected, "{bytes:02x?}");

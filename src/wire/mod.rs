@@ -1,8 +1,14 @@
 //! Our own formats only: the header of one QUIC DATAGRAM and the messages of the control stream.
 //! Pure bytes: no time, no logging, no allocation. Read first: docs/protocol.md.
 
+pub mod announce;
 pub mod control;
+pub mod database;
+pub mod list;
 pub mod overlay;
+pub mod stations;
+
+use crate::types::NodeId;
 
 /// Malformed or unsupported: the one thing a parser says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +21,7 @@ impl core::fmt::Display for Error {
 }
 
 /// Reads fields off the front of a message; every read fails with [`Error`] when the bytes run out.
-struct Reader<'a>(&'a [u8]);
+pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn bytes(&mut self, n: usize) -> Result<&'a [u8], Error> {
@@ -38,5 +44,9 @@ impl<'a> Reader<'a> {
 
     fn u32(&mut self) -> Result<u32, Error> {
         Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    fn node(&mut self) -> Result<NodeId, Error> {
+        NodeId::new(self.u16()?).ok_or(Error)
     }
 }
