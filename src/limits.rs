@@ -69,6 +69,14 @@ pub const WINDOW_JUMP: u16 = 1024;
 /// An origin that was not heard for this long may have counted to anywhere; copies of its last broadcast are long gone.
 pub const WINDOW_STALE: Duration = Duration::from_secs(60);
 
+/// LSAs that are kept: one of each node, and as many further fragments of those with many links; 80 bytes each. Full: a
+/// further fragment is refused.
+pub const FRAGMENTS: usize = 2 * NODES;
+/// Bytes of later versions in all LSAs. Full: the LSA is refused.
+pub const APPENDICES: usize = 16 * 1024;
+/// A node that no path leads to is forgotten after this long (protocol).
+pub const PURGE_AFTER: Duration = Duration::from_secs(600);
+
 /// Largest Ethernet frame that the switch carries, bytes: header, one 802.1Q tag and an MTU up to [`MTU_MAX`].
 pub const FRAME_MAX: usize = 2048;
 pub const MTU_MAX: u16 = 2000;
