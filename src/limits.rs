@@ -148,6 +148,8 @@ pub const MEASURE_TIMEOUT: Duration = Duration::from_millis(4500);
 /// clearly faster.
 pub const COMPARE_EVERY: Duration = Duration::from_secs(600);
 pub const COMPARE_AGAIN: Duration = Duration::from_secs(20);
+/// A network that changes again and again brings no more comparisons than one in this time.
+pub const COMPARE_PAUSE: Duration = Duration::from_secs(60);
 /// Clearly faster: by a fifth and by this, for this long (protocol).
 pub const FASTER_BY: Duration = Duration::from_millis(5);
 pub const FASTER_FOR: Duration = Duration::from_secs(30);
@@ -171,8 +173,8 @@ pub const REDIAL_FORGIVEN: Duration = Duration::from_secs(30);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// With `fast_detect`.
 pub const KEEP_ALIVE_FAST: Duration = Duration::from_secs(1);
-/// PINGs that ask for an overdue ACK before a connection is suspect (measured: with one, a path that loses 5 % is
-/// suspected wrongly several times an hour).
+/// PINGs that ask for an overdue ACK before a connection is suspect: on a path that loses packets their answers must not
+/// all ride in one ACK (docs/protocol.md, "Liveness").
 pub const PROBES: u32 = 5;
 /// QUIC's own idle timeout, the last resort behind liveness (protocol).
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);

@@ -56,6 +56,8 @@ pub struct Dialer {
     good: Option<(usize, SocketAddr)>,
     /// When other addresses are looked at again.
     compare_at: Option<Instant>,
+    /// When they last were: a race for the first connection counts.
+    compared: Option<Instant>,
     ahead: Option<Ahead>,
     random: Random,
 }
@@ -71,6 +73,7 @@ impl Dialer {
             up_since: None,
             good: None,
             compare_at: None,
+            compared: None,
             ahead: None,
             random: Random::new(seed),
         }
@@ -129,7 +132,9 @@ impl Dialer {
             *until = now;
             self.failures = 0;
         }
-        self.compare_at = self.compare_at.map(|at| at.min(now + limits::DIAL_TIMEOUT));
+        let soon = now + limits::DIAL_TIMEOUT;
+        let earliest = self.compared.map_or(soon, |compared| soon.max(compared + limits::COMPARE_PAUSE));
+        self.compare_at = self.compare_at.map(|at| at.min(earliest));
     }
 
     /// A certificate has changed: a new connection is to take the place of the one that is up.
@@ -197,6 +202,7 @@ impl Dialer {
 
     fn begin(&mut self, now: Instant, purpose: Purpose) -> Option<Action> {
         self.race = self.race.wrapping_add(1);
+        self.compared = Some(now);
         self.state = State::Racing(Box::new(Race::new(purpose, &self.endpoints, self.good, now)));
         self.poll(now)
     }
@@ -415,6 +421,21 @@ mod tests {
         }
         assert!((3..=4).contains(&compared), "{compared}");
         assert!(!dialer.judge(now, None) && !dialer.judge(now, Some(socket(2, 443))));
+    }
+
+    #[test]
+    fn a_network_that_changes_all_the_time_brings_one_comparison_a_minute() {
+        let t = start();
+        let mut dialer = Dialer::new(vec![address(1), address(2)], t, 1);
+        poll_all(&mut dialer, t);
+        dialer.handle_up(t, 0, socket(1, 443), RTT);
+        let mut dials = 0;
+        for ms in (0..600_000).step_by(250) {
+            let now = t + Duration::from_millis(ms);
+            dialer.hurry(now);
+            dials += poll_all(&mut dialer, now).1.len();
+        }
+        assert!((9..=11).contains(&dials), "{dials} in ten minutes");
     }
 
     #[test]
