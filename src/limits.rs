@@ -56,6 +56,8 @@ pub const NODE_LINKS: usize = 4096;
 pub const SLOTS: usize = 64;
 /// Links of the longest way through the mesh: the first, and 63 that stand in the frame (protocol).
 pub const ROUTE: usize = 64;
+/// How often nodes on the way may give a frame another route; two bits (protocol).
+pub const ROUTE_REPAIRS: u8 = 3;
 
 /// Dead links for which a node keeps ways round them, 8 KiB each. Full: the oldest goes.
 pub const REPAIRS: usize = 4;
@@ -83,6 +85,8 @@ pub const MTU_MAX: u16 = 2000;
 /// Smallest MTU of the TAP: what every IPv4 host takes (RFC 791).
 pub const MTU_MIN: u16 = 576;
 
+/// Longest header of an overlay datagram, bytes: a TUNNEL of 63 slots (2 + 63) and the BCAST in it (6).
+pub const HEADER_MAX: usize = 2 + (ROUTE - 1) + 6;
 /// Free bytes in front of a frame that came from the TAP: room for overlay headers.
 pub const HEADROOM: usize = 16;
 

@@ -23,7 +23,7 @@ const BELOW_CONFIG: [&str; 8] = ["types", "limits", "wire", "mesh", "link", "lan
 const ROOMS: [Room; 10] = [
     Room { name: "types", rooms: &[], crates: &["core"] },
     Room { name: "limits", rooms: &["types"], crates: &["core"] },
-    Room { name: "wire", rooms: &["types", "limits"], crates: &["core"] },
+    Room { name: "wire", rooms: &["types", "limits"], crates: &["core", "heapless"] },
     Room { name: "mesh", rooms: &BYTES, crates: &["core", "std", "heapless", "log", "smoltcp"] },
     Room {
         name: "link",

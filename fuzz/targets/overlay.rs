@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use quicap::limits;
 use quicap::link::fragment::{Rejoiner, Splitter};
 use quicap::types::LinkId;
-use quicap::wire::overlay::Datagram;
+use quicap::wire::overlay::{self, Datagram, Routed};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut now = Instant::now();
@@ -20,6 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         now += Duration::from_millis(u64::from(wait));
         let (datagram, tail) = tail.split_at(usize::from(length).min(tail.len()));
         rest = tail;
+        check_header(datagram);
         feed(&mut rejoiner, now, LinkId(link % 40), datagram);
         check_round_trip(&mut splitter, &mut rejoiner, now, datagram, [wait, link]);
         if link == 0xFF {
@@ -28,6 +29,23 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(rejoiner.used() <= limits::REASSEMBLY);
     }
 });
+
+/// What was read is written again as it was.
+fn check_header(datagram: &[u8]) {
+    match Datagram::parse(datagram) {
+        Ok(Datagram::Routed(Routed { repairs, origin, slots, frame })) => {
+            let header = Routed::header(repairs, origin, slots).expect("was read");
+            assert_eq!([&header[..], frame].concat(), datagram);
+        }
+        Ok(Datagram::Broadcast(cast, frame)) => assert_eq!([&cast.header()[..], frame].concat(), datagram),
+        Ok(Datagram::Tunnel(slots, inner)) => {
+            let header = overlay::tunnel_header(slots).expect("was read");
+            assert_eq!([&header[..], inner].concat(), datagram);
+            assert!(matches!(Datagram::parse(inner), Ok(Datagram::Broadcast(..))));
+        }
+        Ok(Datagram::Eth(_) | Datagram::Frag(..)) | Err(_) => {}
+    }
+}
 
 fn feed(rejoiner: &mut Rejoiner, now: Instant, link: LinkId, datagram: &[u8]) -> Option<Bytes> {
     let Ok(Datagram::Frag(frag, piece)) = Datagram::parse(datagram) else { return None };

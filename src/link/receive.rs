@@ -35,7 +35,7 @@ impl Links {
                     self.take_whole(link, &whole);
                 }
             }
-            Err(_) => self.drops.add(DropReason::UnknownType),
+            Ok(_) | Err(_) => self.drops.add(DropReason::UnknownType),
         }
     }
 
