@@ -87,12 +87,15 @@ pub const MTU_MIN: u16 = 576;
 
 /// Longest header of an overlay datagram, bytes: a TUNNEL of 63 slots (2 + 63) and the BCAST in it (6).
 pub const HEADER_MAX: usize = 2 + (ROUTE - 1) + 6;
-/// Free bytes in front of a frame that came from the TAP: room for overlay headers.
-pub const HEADROOM: usize = 16;
+/// Largest overlay datagram: what a link takes and puts together again, bytes.
+pub const DATAGRAM_MAX: usize = FRAME_MAX + HEADER_MAX;
+/// Free bytes in front of a frame that came from the TAP: room for any header, and the frame stays aligned.
+pub const HEADROOM: usize = 72;
+const _: () = assert!(HEADROOM >= HEADER_MAX);
 
 /// Pieces that a frame may be split into (protocol).
 pub const PIECES: usize = 4;
-/// Reassembly buffers of a node, [`FRAME_MAX`] bytes each. Full: the oldest unfinished frame is given up.
+/// Reassembly buffers of a node, [`DATAGRAM_MAX`] bytes each. Full: the oldest unfinished datagram is given up.
 pub const REASSEMBLY: usize = 32;
 /// Reassembly buffers that one link may hold.
 pub const REASSEMBLY_PER_LINK: usize = 8;

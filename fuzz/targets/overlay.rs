@@ -51,7 +51,7 @@ fn feed(rejoiner: &mut Rejoiner, now: Instant, link: LinkId, datagram: &[u8]) ->
     let Ok(Datagram::Frag(frag, piece)) = Datagram::parse(datagram) else { return None };
     assert_eq!(frag.emit()[..], datagram[..4]);
     let whole = rejoiner.handle_piece(now, link, frag, piece);
-    assert!(whole.as_ref().is_none_or(|whole| whole.len() <= limits::FRAME_MAX + limits::HEADROOM));
+    assert!(whole.as_ref().is_none_or(|whole| whole.len() <= limits::DATAGRAM_MAX));
     whole
 }
 

@@ -191,8 +191,7 @@ impl Links {
             epoch: self.config.epoch,
             mode: control::MODE_L2,
             flags: 0,
-            slot: link.0,
-            max_datagram: limits::FRAME_MAX as u16,
+            max_datagram: limits::DATAGRAM_MAX as u16,
             capabilities: 0,
             network: &self.config.network,
         };

@@ -175,7 +175,7 @@ impl Slot {
     /// False when the piece contradicts what is there.
     fn add(&mut self, frag: Frag, piece: &[u8]) -> bool {
         let beyond = self.last.is_some_and(|last| frag.index > last || (frag.last && frag.index != last));
-        if beyond || self.bytes.len() + piece.len() > limits::FRAME_MAX + limits::HEADROOM {
+        if beyond || self.bytes.len() + piece.len() > limits::DATAGRAM_MAX {
             return false;
         }
         let place = (self.bytes.len() as u16, piece.len() as u16);
@@ -183,8 +183,8 @@ impl Slot {
             Some(entry @ None) => *entry = Some(place),
             _ => return false,
         }
-        if self.bytes.capacity() < limits::FRAME_MAX + limits::HEADROOM {
-            self.bytes.reserve(limits::FRAME_MAX + limits::HEADROOM);
+        if self.bytes.capacity() < limits::DATAGRAM_MAX {
+            self.bytes.reserve(limits::DATAGRAM_MAX);
         }
         self.bytes.put_slice(piece);
         if frag.last {
@@ -273,7 +273,7 @@ mod tests {
     fn pieces_fit_and_rejoin_for_every_length_and_order() {
         let t = start();
         let mut splitter = Splitter::default();
-        for length in (1..=2049).step_by(13) {
+        for length in (1..limits::DATAGRAM_MAX).step_by(13).chain([limits::DATAGRAM_MAX]) {
             for max in [5, 600, 700, 1168, 1440] {
                 let Some(mut pieces) = split(&mut splitter, length, max) else {
                     assert!(length > limits::PIECES * (max - FRAG_HEADER));

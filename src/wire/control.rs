@@ -66,8 +66,6 @@ pub struct Hello<'a> {
     pub epoch: u32,
     pub mode: u8,
     pub flags: u8,
-    /// The number of the sender's port for this link.
-    pub slot: u8,
     /// Largest overlay datagram the sender takes, bytes.
     pub max_datagram: u16,
     /// Abilities, one bit each; none is defined yet.
@@ -168,8 +166,10 @@ fn parse_hello<'a>(reader: &mut Reader<'a>) -> Result<Hello<'a>, Error> {
         epoch: reader.u32()?,
         mode: reader.u8()?,
         flags: reader.u8()?,
-        slot: reader.u8()?,
-        max_datagram: reader.u16()?,
+        max_datagram: {
+            let _reserved = reader.u8()?;
+            reader.u16()?
+        },
         capabilities: reader.u32()?,
         network: {
             let length = usize::from(reader.u8()?);
@@ -243,7 +243,7 @@ impl Hello<'_> {
         out.extend(self.id.to_be_bytes());
         out.extend(self.fingerprint.0);
         out.extend(self.epoch.to_be_bytes());
-        out.extend([self.mode, self.flags, self.slot]);
+        out.extend([self.mode, self.flags, 0]);
         out.extend(self.max_datagram.to_be_bytes());
         out.extend(self.capabilities.to_be_bytes());
         let name: &[u8] = self.network.as_bytes();
@@ -265,7 +265,6 @@ pub(super) mod tests {
             epoch: 0x6920_0000,
             mode: MODE_L2,
             flags: 0,
-            slot: 4,
             max_datagram: 1440,
             capabilities: 0,
             network: "home",
@@ -300,7 +299,7 @@ pub(super) mod tests {
         let hello = Message::Hello(hello());
         check(
             &hello,
-            "010026 0001 0203 abababababababababababababababab 69200000 01 00 04 05a0 00000000 04 686f6d65",
+            "010026 0001 0203 abababababababababababababababab 69200000 01 00 00 05a0 00000000 04 686f6d65",
         );
         check(&Message::Digest(0x0102_0304_0506_0708), "070008 0102030405060708");
         check(&Message::Cost(320), "0e0002 0140");

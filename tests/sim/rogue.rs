@@ -115,7 +115,6 @@ impl Rogue {
             epoch: NOW,
             mode: control::MODE_L2,
             flags: 0,
-            slot: 0,
             max_datagram: 1400,
             capabilities: 0,
             network: NETWORK,
