@@ -125,8 +125,12 @@ pub const UNKNOWN_MACS: usize = 64;
 /// Frames that wait for the TAP within one turn of the loop. Full: the newest is dropped and counted.
 pub const TAP_QUEUE: usize = 4096;
 
-/// Longest control message that is kept; a longer one of an unknown type is skipped without being stored.
+/// Longest control message that is kept, a CRL excepted, which may have 65,538 bytes; a longer one of an unknown type is
+/// skipped without being stored.
 pub const CONTROL_MESSAGE: usize = 16 * 1024;
+/// Control messages that wait to be sent on one connection, bytes. Full: the message is not taken, and who wanted to say it
+/// is told.
+pub const CONTROL_QUEUE: usize = 256 * 1024;
 /// Control bytes and messages a link may bring in a second, and how much it may save up (protocol). Beyond it
 /// reading pauses and QUIC's flow control holds the sender.
 pub const CONTROL_RATE_BYTES: u32 = 64 * 1024;

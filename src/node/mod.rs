@@ -218,15 +218,26 @@ impl Node {
     pub fn settle(&mut self, now: Instant) {
         self.keeper.advance(now);
         self.links.settle(now);
-        while let Some(event) = self.links.poll_event() {
-            self.handle_event(now, event);
-        }
+        self.take_events(now);
+        self.skip_messages(now);
+        self.take_events(now);
         self.take_datagrams(now);
         self.carrier.handle_links(now, !self.routes.is_empty());
         if let Some(on) = self.carrier.poll(now) {
             self.journal.note(now, format!("carrier {}", if on { "on" } else { "off" }));
             self.outputs.push_back(Output::Carrier(on));
         }
+    }
+
+    fn take_events(&mut self, now: Instant) {
+        while let Some(event) = self.links.poll_event() {
+            self.handle_event(now, event);
+        }
+    }
+
+    /// What others announce is of no use yet; the links have seen that it is well-formed.
+    fn skip_messages(&mut self, now: Instant) {
+        while self.links.poll_message(now).is_some() {}
     }
 
     fn handle_event(&mut self, now: Instant, event: Event) {

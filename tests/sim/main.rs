@@ -7,6 +7,7 @@ mod members;
 mod moving;
 mod reload;
 mod rogue;
+mod talk;
 mod time;
 mod world;
 

@@ -1,4 +1,4 @@
-//! What a connection received becomes whole overlay datagrams: pieces are rejoined.
+//! Overlay datagrams out to the connection that carries, and in from all: split where they must be, and rejoined.
 //! Does not look into them. Read first: docs/protocol.md, "Data frames".
 
 use std::time::Instant;
@@ -11,6 +11,30 @@ use crate::types::{DropReason, LinkId};
 use crate::wire::overlay;
 
 impl Links {
+    /// Hands an overlay datagram to the connection that carries for this link, in pieces if it must be.
+    pub fn send(&mut self, now: Instant, link: LinkId, datagram: &Bytes) -> Result<(), DropReason> {
+        let link =
+            self.links.get_mut(usize::from(link.0)).and_then(Option::as_mut).ok_or(DropReason::NoRoute)?;
+        let slot = link.active.ok_or(DropReason::NoRoute)?;
+        let connection = self.table.find_mut(slot).ok_or(DropReason::NoRoute)?;
+        link.tx_bytes += datagram.len() as u64;
+        let max = connection.max_datagram();
+        let result = if datagram.len() <= max {
+            connection.send(now, datagram.clone())
+        } else {
+            let pieces = self.splitter.split(datagram, max, connection.room()).ok_or(DropReason::TooBig)?;
+            // All of them, even if an older one had to make room: without one the others are worth nothing.
+            pieces.map(|piece| connection.send(now, piece)).fold(Ok(()), Result::and)
+        };
+        self.table.touch(slot);
+        result
+    }
+
+    /// A whole overlay datagram from a peer, with its header and as it came: of any type but FRAG.
+    pub fn poll_datagram(&mut self) -> Option<(LinkId, Bytes)> {
+        self.datagrams.pop_front()
+    }
+
     /// Moves on what a connection received. What came before HELLO waits, in bounds, in QUIC: the
     /// peer is up a moment before us, and a datagram travels in front of the stream in the same packet.
     pub(super) fn receive(&mut self, now: Instant, slot: Slot) {
