@@ -195,6 +195,9 @@ pub const SUSPECT_MAX: Duration = Duration::from_secs(1);
 /// A suspect connection is given up after three times that, and not before this (protocol).
 pub const DEAD_MIN: Duration = Duration::from_secs(1);
 
+/// A link is withdrawn when its ACKs are overdue for twice that time, and not before this (protocol).
+pub const WITHDRAW_MIN: Duration = Duration::from_millis(300);
+
 /// Changes of addresses, devices and routes are acted on at most this often: they come in swarms.
 pub const NETWORK_CHANGE_PAUSE: Duration = Duration::from_millis(250);
 
@@ -222,6 +225,9 @@ pub const FILES_QUIET: Duration = Duration::from_millis(300);
 pub const FILES_QUIET_MAX: Duration = Duration::from_secs(2);
 /// Whether NTP has answered is looked up this often at most, where nobody tells of it.
 pub const CLOCK_LOOK: Duration = Duration::from_secs(60);
+
+/// Copies of sent datagrams that wait for who watches them. Full: the oldest goes.
+pub const WATCHED: usize = 1024;
 
 /// Lines kept for `quicap status`. Full: the oldest goes.
 pub const EVENTS: usize = 64;

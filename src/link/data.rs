@@ -7,17 +7,22 @@ use bytes::Bytes;
 
 use super::Links;
 use super::peer::Slot;
+use crate::limits;
 use crate::types::{DropReason, LinkId};
 use crate::wire::overlay;
 
 impl Links {
     /// Hands an overlay datagram to the connection that carries for this link, in pieces if it must be.
-    pub fn send(&mut self, now: Instant, link: LinkId, datagram: &Bytes) -> Result<(), DropReason> {
-        let link =
-            self.links.get_mut(usize::from(link.0)).and_then(Option::as_mut).ok_or(DropReason::NoRoute)?;
+    pub fn send(&mut self, now: Instant, id: LinkId, datagram: &Bytes) -> Result<(), DropReason> {
+        let link = self.links.get_mut(usize::from(id.0)).and_then(Option::as_mut);
+        let link = link.ok_or(DropReason::NoRoute)?;
         let slot = link.active.ok_or(DropReason::NoRoute)?;
         let connection = self.table.find_mut(slot).ok_or(DropReason::NoRoute)?;
         link.tx_bytes += datagram.len() as u64;
+        if let Some(watched) = &mut self.watched {
+            watched.drain(..(watched.len() + 1).saturating_sub(limits::WATCHED));
+            watched.push_back((id, datagram.clone()));
+        }
         let max = connection.max_datagram();
         let result = if datagram.len() <= max {
             connection.send(now, datagram.clone())
@@ -28,6 +33,16 @@ impl Links {
         };
         self.table.touch(slot);
         result
+    }
+
+    /// From now on copies of what [`Links::send`] sends are kept, before it is split: for tests and for who looks closer.
+    pub fn watch(&mut self) {
+        self.watched.get_or_insert_default();
+    }
+
+    /// The oldest of [`limits::WATCHED`] copies.
+    pub fn poll_watched(&mut self) -> Option<(LinkId, Bytes)> {
+        self.watched.as_mut()?.pop_front()
     }
 
     /// A whole overlay datagram from a peer, with its header and as it came: of any type but FRAG.

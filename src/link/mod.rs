@@ -108,6 +108,20 @@ pub enum Event {
     Down {
         link: LinkId,
     },
+    /// No connection of the link answers: other ways are to be preferred, and if it is still so after this time, others
+    /// are to be told.
+    Suspect {
+        link: LinkId,
+        withdraw_after: Duration,
+    },
+    /// It is suspect no more.
+    Recovered {
+        link: LinkId,
+    },
+    /// The link stays up, and another connection carries control messages than before: the last may be lost.
+    Resync {
+        link: LinkId,
+    },
     /// Look a name up and tell [`Links::handle_resolved`].
     Resolve(Query),
     /// A line for the log and for status.
@@ -158,6 +172,10 @@ pub struct Links {
     heard: (LinkId, Slot),
     /// Messages that did not find room.
     unsaid: u64,
+    /// Links whose round trip was measured, one bit each.
+    measured: u64,
+    /// Copies of what was sent, if somebody watches.
+    watched: Option<VecDeque<(LinkId, Bytes)>>,
     responses: VecDeque<(Transmit, Vec<u8>)>,
     scratch: Vec<u8>,
     pub drops: Drops,
@@ -191,6 +209,8 @@ impl Links {
             datagrams: VecDeque::new(),
             heard: (LinkId(0), 0),
             unsaid: 0,
+            measured: 0,
+            watched: None,
             responses: VecDeque::new(),
             scratch: Vec::new(),
             drops: Drops::default(),
@@ -236,6 +256,19 @@ impl Links {
 
     pub fn connection(&self, slot: Slot) -> Option<&Connection> {
         self.table.find(slot)
+    }
+
+    /// Links whose round trip was measured since the last call, one bit for each id.
+    pub fn take_measured(&mut self) -> u64 {
+        const _: () = assert!(limits::LINKS <= u64::BITS as usize);
+        core::mem::take(&mut self.measured)
+    }
+
+    /// Round trip of the connection in use, without the queues on the way; the smoothed one until that is known. `None`: the
+    /// link is down.
+    pub fn least_rtt(&self, link: LinkId) -> Option<Duration> {
+        let connection = self.table.find(self.link(link)?.active?)?;
+        Some(connection.least_rtt().unwrap_or_else(|| connection.rtt()))
     }
 
     /// Largest overlay datagram that every link which is up carries in one piece; `None`: no link is up.

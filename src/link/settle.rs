@@ -73,7 +73,7 @@ impl Links {
             Overdue::Suspect => {
                 if let Some(id) = connection.link {
                     self.link_mut(id).into_iter().for_each(|link| link.suspicions += 1);
-                    self.rechoose(id);
+                    self.rechoose(now, id);
                 }
             }
             Overdue::Dead => {

@@ -258,6 +258,7 @@ impl Node {
                     self.switch.remove_permit(node);
                 }
             }
+            Event::Suspect { .. } | Event::Recovered { .. } | Event::Resync { .. } => {}
             Event::Resolve(query) => self.outputs.push_back(Output::Resolve(query)),
             Event::Note(line) => self.journal.note(now, line),
             Event::Refusal(line) => self.journal.warn(now, line),

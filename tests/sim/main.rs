@@ -1,5 +1,6 @@
 //! Whole networks on virtual time. `QUICAP_SEEDS` says how many seeds each test tries (default 10; full: 100).
 
+mod ends;
 mod flood;
 mod hardship;
 mod links;

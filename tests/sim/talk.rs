@@ -1,198 +1,13 @@
-//! Links without nodes around them: what one end says the other hears, whole, in order and nothing twice.
+//! What links say to each other, and what they tell of themselves.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-
-use bytes::BytesMut;
+use bytes::Bytes;
 use quicap::limits;
+use quicap::link::Event;
 use quicap::link::connection::Stage;
-use quicap::link::{self, Event, Links};
 use quicap::types::LinkId;
-use quicap::wire::control::{HEADER, Message};
+use quicap::wire::control::HEADER;
 
-use crate::members::{Ca, config, name, peer};
-use crate::world::{DIAL, LISTEN, PORT, World};
-
-const LINK: LinkId = LinkId(0);
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-/// One end, and what came out of it.
-struct End {
-    links: Links,
-    events: Vec<Event>,
-    heard: Vec<(LinkId, Vec<u8>)>,
-    /// It asks for messages.
-    attends: bool,
-}
-
-/// A UDP datagram on its way.
-struct Flight {
-    at: Instant,
-    from: SocketAddr,
-    to: SocketAddr,
-    bytes: Vec<u8>,
-}
-
-struct Ends {
-    now: Instant,
-    ca: Ca,
-    ends: Vec<End>,
-    flights: VecDeque<Flight>,
-    /// Nothing passes between the sockets that dial here and those that listen at the others.
-    cut: Vec<usize>,
-}
-
-const DELAY: Duration = Duration::from_millis(10);
-
-impl Ends {
-    /// Nodes 1, 2 and so on, and whom each of them dials.
-    fn new(dials: &[&[usize]], adapt: impl Fn(&mut link::Config)) -> Self {
-        let now = World::new(1).now;
-        let ca = Ca::new();
-        let end = |(site, dials): (usize, &&[usize])| {
-            let peers = dials.iter().map(|to| peer(None, &[World::ip(*to)])).collect();
-            let mut config = config(ca.credentials(&name(site), site as u16 + 1), peers, 1).links;
-            adapt(&mut config);
-            let links = Links::new(config, now).expect("links");
-            End { links, events: Vec::new(), heard: Vec::new(), attends: true }
-        };
-        let ends = dials.iter().enumerate().map(end).collect();
-        let mut all = Self { now, ca, ends, flights: VecDeque::new(), cut: Vec::new() };
-        (0..dials.len()).for_each(|site| all.drain(site));
-        all
-    }
-
-    /// All connections are up.
-    fn up(dials: &[&[usize]]) -> Self {
-        let mut ends = Self::new(dials, |_| {});
-        ends.come_up(2 * dials.iter().map(|dials| dials.len()).sum::<usize>());
-        ends
-    }
-
-    /// So many ends of connections are up.
-    fn come_up(&mut self, number: usize) {
-        let up = |end: &End| end.links.connections().filter(|own| own.is_up()).count();
-        self.run_until(ms(2000), |ends| ends.ends.iter().map(up).sum::<usize>() == number);
-    }
-
-    fn say(&mut self, end: usize, message: &[u8]) -> bool {
-        let said = self.ends[end].links.say(self.now, LINK, message);
-        self.drain(end);
-        said
-    }
-
-    /// The first gets another certificate, so a new connection takes the place of the one that it dialed.
-    fn renew(&mut self) {
-        let credentials = self.ca.credentials(&name(0), 1);
-        self.ends[0].links.renew(self.now, credentials).expect("good credentials");
-        self.drain(0);
-    }
-
-    fn drain(&mut self, site: usize) {
-        let now = self.now;
-        let end = &mut self.ends[site];
-        end.links.settle(now);
-        end.attend(now);
-        while let Some(event) = end.links.poll_event() {
-            match event {
-                Event::Resolve(query) => {
-                    let answer = Ok(vec![query.host.parse().expect("an address")]);
-                    end.links.handle_resolved(now, &query, &answer);
-                }
-                event => end.events.push(event),
-            }
-        }
-        let mut buffer = Vec::new();
-        while let Some(transmit) = end.links.poll_transmit(now, &mut buffer) {
-            let to = transmit.destination;
-            let (port, dialer) =
-                if transmit.socket == DIAL { (50_000, Some(site)) } else { (PORT, site_of(to)) };
-            let from = (World::ip(site), port).into();
-            for bytes in buffer[..transmit.size].chunks(transmit.segment_size.unwrap_or(usize::MAX)) {
-                if !dialer.is_some_and(|dialer| self.cut.contains(&dialer)) {
-                    self.flights.push_back(Flight { at: now + DELAY, from, to, bytes: bytes.to_vec() });
-                }
-            }
-            buffer.clear();
-        }
-    }
-
-    /// The next thing that happens before `end`. False: nothing does.
-    fn step(&mut self, end: Instant) -> bool {
-        let flight = self.flights.front().map(|flight| flight.at);
-        let wakes: Vec<_> = self.ends.iter_mut().map(|end| end.links.next_timeout()).collect();
-        let next = wakes.iter().flatten().copied().chain(flight).min();
-        let Some(at) = next.filter(|at| *at <= end) else { return false };
-        self.now = self.now.max(at);
-        if flight == Some(at)
-            && let Some(Flight { from, to, bytes, .. }) = self.flights.pop_front()
-            && let Some(site) = site_of(to)
-        {
-            let socket = if to.port() == PORT { LISTEN } else { DIAL };
-            let bytes = BytesMut::from(&bytes[..]);
-            self.ends[site].links.handle_datagram(self.now, socket, from, Some(to.ip()), bytes);
-            self.drain(site);
-            return true;
-        }
-        for (site, wake) in wakes.into_iter().enumerate() {
-            if wake.is_some_and(|wake| wake <= self.now) {
-                self.ends[site].links.handle_timeout(self.now);
-                self.drain(site);
-            }
-        }
-        true
-    }
-
-    /// How often somebody had to do something.
-    fn run_for(&mut self, time: Duration) -> usize {
-        let end = self.now + time;
-        let mut steps = 0;
-        while self.step(end) {
-            steps += 1;
-            assert!(steps < 200_000, "somebody spins");
-        }
-        self.now = end;
-        steps
-    }
-
-    fn run_until(&mut self, time: Duration, done: impl Fn(&Self) -> bool) {
-        let end = self.now + time;
-        while !done(self) {
-            assert!(self.step(end), "it did not come to pass");
-        }
-    }
-}
-
-impl End {
-    fn attend(&mut self, now: Instant) {
-        while self.attends
-            && let Some((link, message)) = self.links.poll_message(now)
-        {
-            self.heard.push((link, message));
-        }
-    }
-}
-
-fn site_of(address: SocketAddr) -> Option<usize> {
-    (0..9).find(|site| World::ip(*site) == address.ip())
-}
-
-/// What came over the first link.
-fn heard(end: &End) -> Vec<&Vec<u8>> {
-    end.heard.iter().filter(|(link, _)| *link == LINK).map(|(_, message)| message).collect()
-}
-
-/// A message of this length with a number in it.
-fn message(number: usize, length: usize) -> Vec<u8> {
-    let der: Vec<u8> = (0..length).map(|at| (number + at * 7) as u8).collect();
-    let mut bytes = Vec::new();
-    Message::Crl(&der).emit(&mut bytes);
-    bytes
-}
+use crate::ends::{DELAY, End, Ends, LINK, heard, message, ms};
 
 #[test]
 fn long_messages_and_many_arrive_whole_and_in_order_in_both_directions() {
@@ -297,4 +112,94 @@ fn each_link_gets_its_turn_however_much_another_says() {
     let [first, second] = [links[0], links[1]];
     assert_ne!(first, second);
     assert_eq!((links[2], links[3]), (first, second), "{links:?}");
+}
+
+/// What happened to the first link, lines for the log left out.
+fn events(end: &mut End) -> Vec<Event> {
+    let line = |event: &Event| matches!(event, Event::Note(_) | Event::Detail(_) | Event::Refusal(_));
+    end.events.retain(|event| !line(event));
+    std::mem::take(&mut end.events)
+}
+
+#[test]
+fn a_silent_link_is_suspect_for_a_while_before_others_are_told_and_recovers_or_goes_down() {
+    let mut ends = Ends::up(&[&[1], &[]]);
+    ends.run_for(ms(7000));
+    assert_eq!(events(&mut ends.ends[0]).len(), 1, "up");
+    for (heals, last) in [(true, Event::Recovered { link: LINK }), (false, Event::Down { link: LINK })] {
+        ends.cut = vec![0];
+        assert!(ends.say(0, &message(1, 10)));
+        let said = ends.now;
+        let suspect = |event: &Event| matches!(event, Event::Suspect { .. });
+        ends.run_until(ms(2000), |ends| ends.ends[0].events.iter().any(suspect));
+        let after = ends.now - said;
+        assert!((limits::SUSPECT_MIN..limits::WITHDRAW_MIN).contains(&after), "{after:?}");
+        let withdraw_after = limits::WITHDRAW_MIN - after;
+        let expected = Event::Suspect { link: LINK, withdraw_after };
+        if heals {
+            ends.cut.clear();
+        }
+        ends.run_for(ms(3000));
+        assert_eq!(events(&mut ends.ends[0]), [expected, last]);
+    }
+}
+
+#[test]
+fn a_connection_that_carried_messages_and_died_is_told_and_the_link_is_never_suspect() {
+    let mut ends = Ends::up(&[&[1], &[0]]);
+    ends.run_for(ms(1000));
+    for site in 0..2 {
+        let seen = events(&mut ends.ends[site]);
+        let fine = matches!(seen[..], [Event::Up { .. }] | [Event::Up { .. }, Event::Resync { .. }]);
+        assert!(fine, "{seen:?}");
+    }
+    // The one that the node with the lower id dialed.
+    ends.cut = vec![0];
+    ends.run_for(ms(10_000));
+    for site in 0..2 {
+        assert_eq!(events(&mut ends.ends[site]), [Event::Resync { link: LINK }]);
+    }
+    assert!(ends.say(0, &message(1, 10)) && ends.say(1, &message(2, 10)));
+    ends.run_for(ms(100));
+    assert_eq!((heard(&ends.ends[1]), heard(&ends.ends[0])), (vec![&message(1, 10)], vec![&message(2, 10)]));
+    ends.cut.clear();
+    ends.run_for(ms(40_000));
+    for site in 0..2 {
+        assert_eq!(events(&mut ends.ends[site]), [Event::Resync { link: LINK }], "it is back");
+    }
+    ends.cut = vec![1];
+    ends.run_for(ms(10_000));
+    assert_eq!(events(&mut ends.ends[0]), [], "that one carried no messages");
+}
+
+#[test]
+fn measured_round_trips_are_told_once() {
+    let mut ends = Ends::up(&[&[1], &[]]);
+    ends.run_for(ms(1000));
+    let links = &mut ends.ends[0].links;
+    assert_eq!(links.least_rtt(LINK), Some(DELAY * 2));
+    assert_eq!(links.least_rtt(LinkId(7)), None);
+    assert_eq!((links.take_measured(), links.take_measured()), (1, 0));
+    assert!(ends.say(0, &message(1, 10)));
+    ends.run_for(ms(100));
+    assert_eq!(ends.ends[0].links.take_measured(), 1);
+}
+
+#[test]
+fn who_watches_sees_what_was_sent_before_it_was_split_and_the_oldest_goes() {
+    let mut ends = Ends::up(&[&[1], &[]]);
+    let datagram = |number: usize| Bytes::from(vec![number as u8; 1900]);
+    let now = ends.now;
+    let links = &mut ends.ends[0].links;
+    links.send(now, LINK, &datagram(1)).expect("sends");
+    assert_eq!(links.poll_watched(), None, "nobody watched");
+    links.watch();
+    let numbers = 0..limits::WATCHED + 10;
+    for number in numbers.clone() {
+        // Whether the queue is full is not the question.
+        let _ = links.send(now, LINK, &datagram(number));
+    }
+    let watched: Vec<_> = std::iter::from_fn(|| links.poll_watched()).collect();
+    let expected: Vec<_> = numbers.skip(10).map(|number| (LINK, datagram(number))).collect();
+    assert!(watched == expected, "{} copies", watched.len());
 }
