@@ -131,6 +131,10 @@ pub const CONTROL_MESSAGE: usize = 16 * 1024;
 /// Control messages that wait to be sent on one connection, bytes. Full: the message is not taken, and who wanted to say it
 /// is told.
 pub const CONTROL_QUEUE: usize = 256 * 1024;
+/// Frames that fill a connection without a break for this long make way for messages, if one was said within the time
+/// below: long enough that it was said again if it was lost.
+pub const WAY_PATIENCE: Duration = Duration::from_millis(100);
+pub const WAY_AFTER: Duration = Duration::from_secs(3);
 /// Control bytes and messages a link may bring in a second, and how much it may save up (protocol). Beyond it
 /// reading pauses and QUIC's flow control holds the sender.
 pub const CONTROL_RATE_BYTES: u32 = 64 * 1024;

@@ -21,6 +21,7 @@ use super::control::{ControlStream, OwnedHello};
 use super::liveness::{Action, Liveness, Path};
 use super::meter::{LossMeter, RttMeter};
 use super::reason;
+use super::way::Way;
 use super::window;
 use crate::limits;
 use crate::pki::tls;
@@ -86,6 +87,7 @@ pub struct Connection {
     max_datagram: usize,
     /// Bytes of DATAGRAM frames in the packet that the queue is filling now.
     filled: usize,
+    pub(super) way: Way,
     loss: LossMeter,
     rtt: RttMeter,
     /// PINGs still to be sent to measure the round trip, one after the answer to the other.
@@ -135,6 +137,7 @@ impl Connection {
             deadline: now + limits::DIAL_TIMEOUT,
             max_datagram: 0,
             filled: 0,
+            way: Way::default(),
             loss: LossMeter::default(),
         }
     }
@@ -186,6 +189,9 @@ impl Connection {
 
     /// Queues an overlay datagram. [`DropReason::LinkFull`]: an older one had to make room.
     pub fn send(&mut self, now: Instant, datagram: Bytes) -> Result<(), DropReason> {
+        if self.way.is_closed() {
+            return Err(DropReason::LinkFull);
+        }
         let mut datagrams = self.quinn.datagrams();
         let full = datagrams.send_buffer_space() < datagram.len();
         let length = datagram.len();
@@ -208,8 +214,11 @@ impl Connection {
     }
 
     /// The queue was sent as far as it may be: the next datagram begins a packet.
-    pub fn flushed(&mut self) {
+    pub fn flushed(&mut self, now: Instant) {
         self.filled = 0;
+        let open = self.quinn.congestion_state().window() > 0;
+        let space = self.quinn.datagrams().send_buffer_space();
+        self.way.flushed(now, open, space);
     }
 
     /// The handshake is over and the peer is who it should be: says HELLO.

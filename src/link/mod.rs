@@ -27,6 +27,7 @@ mod settle;
 mod table;
 mod talk;
 pub mod transport;
+mod way;
 pub mod window;
 
 use std::collections::VecDeque;
@@ -378,7 +379,7 @@ impl Links {
             match connection.quinn.poll_transmit(now, segments.max(1), buffer) {
                 Some(transmit) => return Some(outgoing(socket, &transmit)),
                 None => {
-                    connection.flushed();
+                    connection.flushed(now);
                     self.table.sent(slot);
                 }
             }

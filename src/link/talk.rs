@@ -122,6 +122,7 @@ impl Connection {
     pub(super) fn write_control(&mut self, now: Instant) {
         if self.control.write(&mut self.quinn) {
             self.liveness.sent(now);
+            self.way.said(now);
         }
     }
 }

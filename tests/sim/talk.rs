@@ -203,3 +203,32 @@ fn who_watches_sees_what_was_sent_before_it_was_split_and_the_oldest_goes() {
     let expected: Vec<_> = numbers.skip(10).map(|number| (LINK, datagram(number))).collect();
     assert!(watched == expected, "{} copies", watched.len());
 }
+
+#[test]
+fn a_message_gets_through_though_frames_take_all_that_the_link_carries() {
+    let mut ends = Ends::new(&[&[1], &[]], |config| config.profile.window = 30_000);
+    ends.come_up(2);
+    ends.run_for(ms(2000));
+    // One fills a packet, as the largest do where the TAP has the MTU of the path.
+    let full = ends.ends[0].links.smallest_datagram().expect("is up");
+    let frame = Bytes::from([vec![0], vec![7; full - 1]].concat());
+    let load = |ends: &mut Ends, time: u64| {
+        let (mut taken, mut came) = (0, 0);
+        for _ in 0..time {
+            for _ in 0..10 {
+                taken += usize::from(ends.ends[0].links.send(ends.now, LINK, &frame).is_ok());
+            }
+            ends.drain(0);
+            ends.run_for(ms(1));
+            came += std::iter::from_fn(|| ends.ends[1].links.poll_datagram()).count();
+        }
+        (taken, came)
+    };
+    let (taken, before) = load(&mut ends, 1000);
+    assert!(taken < 5000, "{taken} of 10000 frames found room: that is no load");
+    let said = [message(1, 10), message(2, 40_000)];
+    assert!(said.iter().all(|message| ends.say(0, message)));
+    let (_, while_said) = load(&mut ends, 1000);
+    assert!(heard(&ends.ends[1]) == Vec::from_iter(&said), "{} heard", heard(&ends.ends[1]).len());
+    assert!(while_said * 10 > before * 8, "{while_said} frames in a second, {before} before");
+}
