@@ -79,6 +79,54 @@ pub const APPENDICES: usize = 16 * 1024;
 /// A node that no path leads to is forgotten after this long (protocol).
 pub const PURGE_AFTER: Duration = Duration::from_secs(600);
 
+/// A slot that was freed becomes another node's after this long: frames on their way still name it (protocol).
+pub const SLOT_REST: Duration = Duration::from_secs(60);
+/// Failures of a link count for this long, and put off that it is announced again by at most this (protocol).
+pub const FLAP_FORGOTTEN: Duration = Duration::from_secs(60);
+pub const FLAP_HOLD_MAX: Duration = Duration::from_secs(60);
+/// A link that failed lately is withdrawn this much later: it may come back (protocol).
+pub const FLAP_PATIENCE: Duration = Duration::from_millis(700);
+
+/// A cost is told anew when it differs by a fifth and by this, 0.1 ms, for this long, and no sooner after the last time
+/// than this (protocol).
+pub const COST_CHANGE: u16 = 20;
+pub const COST_STEADY: Duration = Duration::from_secs(3);
+pub const COST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Announcements of this node are this far apart; the first of a swarm of changes goes at once (protocol).
+pub const ANNOUNCE_PAUSE: Duration = Duration::from_millis(100);
+/// Highest epoch that a node takes (protocol).
+pub const EPOCH_MAX: u32 = 0xFFFF_FF00;
+/// Who finds announcements of its own that it did not make takes a new epoch this often at most.
+pub const FIGHT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Paths are searched this long after a change; and this long if the last search is not yet so long ago (protocol).
+pub const SEARCH_SOON: Duration = Duration::from_millis(5);
+pub const SEARCH_PAUSE: Duration = Duration::from_millis(50);
+pub const SEARCH_CALM: Duration = Duration::from_millis(500);
+
+/// Neighbors compare their databases this often, and complete them when they differed so often in a row (protocol).
+pub const DIGEST_EVERY: Duration = Duration::from_secs(30);
+pub const DIGEST_MISSES: u8 = 2;
+/// A neighbor that could not be told something is told anew what there is after this long.
+pub const RESYNC_AFTER: Duration = Duration::from_secs(1);
+/// What is missing of one node is asked for this often (protocol), and no more than this at a time: answers must fit in
+/// what a link may bring in.
+pub const ASK_AGAIN: Duration = Duration::from_secs(1);
+pub const ASKED_AT_ONCE: usize = 64;
+/// Announcements that wait to be judged, and those of unknown nodes how long. Full: the oldest goes.
+pub const HELD: usize = 8;
+pub const HELD_FOR: Duration = Duration::from_secs(10);
+/// Announcements of one node that are judged at once, and one more in each of these times (protocol).
+pub const ORIGIN_BURST: u8 = 5;
+pub const ORIGIN_EVERY: Duration = Duration::from_millis(100);
+/// Newest announcements of kinds that are not understood. Full: the oldest is forgotten, and may be handed on again.
+pub const FOREIGN: usize = 64;
+/// Signatures that are checked in one turn of the loop, and the pause for frames before the next: a check takes some
+/// milliseconds on a small MIPS router (docs/performance.md).
+pub const CHECKS: u64 = 4;
+pub const CHECKS_PAUSE: Duration = Duration::from_millis(1);
+
 /// Largest Ethernet frame that the switch carries, bytes: header, one 802.1Q tag and an MTU up to [`MTU_MAX`].
 pub const FRAME_MAX: usize = 2048;
 pub const MTU_MAX: u16 = 2000;

@@ -105,11 +105,17 @@ pub enum DropReason {
     TapFull,
     /// The TAP is down, as a device that nobody has set up is.
     TapDown,
+    /// A further copy of a broadcast.
+    BcastDup,
+    /// A broadcast of another run of its origin, or far ahead of what came before.
+    BcastStale,
+    /// A frame that names this node, or one out of reach, as its origin.
+    Origin,
 }
 
 impl DropReason {
     /// Every reason, in the order of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
         Self::Reserved,
         Self::BadSource,
@@ -123,6 +129,9 @@ impl DropReason {
         Self::Rights,
         Self::TapFull,
         Self::TapDown,
+        Self::BcastDup,
+        Self::BcastStale,
+        Self::Origin,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -140,6 +149,9 @@ impl DropReason {
             Self::Rights => "rights",
             Self::TapFull => "tap_full",
             Self::TapDown => "tap_down",
+            Self::BcastDup => "bcast_dup",
+            Self::BcastStale => "bcast_stale",
+            Self::Origin => "bad_origin",
         }
     }
 }

@@ -92,6 +92,10 @@ impl Repairs {
         self.entries.retain(|entry| entry.is_announced || now < entry.until);
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Slots of the dead links, one bit each.
     pub fn dead(&self) -> u64 {
         self.entries.iter().fold(0, |slots, entry| slots | bit(entry.slot))

@@ -74,6 +74,26 @@ impl Topology {
         }
     }
 
+    /// What would become of an LSA, before its signature is looked at; `Stored`: it is news.
+    pub(super) fn compare_lsa(&self, lsa: &Lsa<'_>) -> Outcome {
+        match self.compare(lsa) {
+            Ordering::Less => Outcome::Older,
+            Ordering::Equal => Outcome::Known,
+            Ordering::Greater => Outcome::Stored,
+        }
+    }
+
+    /// What would become of a NODE, before anything is judged.
+    pub(super) fn compare_node(&self, id: NodeId, mark: (u32, u32)) -> Outcome {
+        match self.member(id).map(|known| mark.cmp(&(known.epoch, known.node))) {
+            Some(Ordering::Less) => Outcome::Older,
+            Some(Ordering::Equal) => Outcome::Known,
+            Some(Ordering::Greater) if id == self.me => Outcome::Own,
+            None if self.members.is_full() => Outcome::Full,
+            _ => Outcome::Stored,
+        }
+    }
+
     /// An LSA that needs no judgement: one that this node just made.
     pub fn store_lsa(&mut self, now: Instant, lsa: &Lsa<'_>) -> Outcome {
         let epoch = self.member(lsa.id).map(|member| member.epoch);
@@ -87,23 +107,22 @@ impl Topology {
     }
 
     /// A NODE whose signature, certificate and rights are good. What else it says is kept elsewhere.
-    pub fn handle_node(
+    #[cfg(test)]
+    pub(super) fn handle_node(
         &mut self,
         now: Instant,
         id: NodeId,
-        (epoch, seq): (u32, u32),
+        mark: (u32, u32),
         transit: Transit,
     ) -> Outcome {
-        let known = self.member(id).map(|member| (member.epoch, member.node));
-        match known.map(|known| (epoch, seq).cmp(&known)) {
-            Some(Ordering::Less) => Outcome::Older,
-            Some(Ordering::Equal) => Outcome::Known,
-            Some(Ordering::Greater) if id == self.me => Outcome::Own,
-            _ => self.store_node(now, id, (epoch, seq), transit),
+        match self.compare_node(id, mark) {
+            Outcome::Stored => self.store_node(now, id, mark, transit),
+            Outcome::Full => self.refuse(),
+            other => other,
         }
     }
 
-    /// A NODE that needs no judgement.
+    /// A NODE that was judged, or that this node just made.
     pub fn store_node(
         &mut self,
         now: Instant,
@@ -149,6 +168,16 @@ impl Topology {
         let id = self.members.remove(place).id;
         self.fragments.remove(id);
         Some(id)
+    }
+
+    /// The node is no member any more.
+    pub fn remove(&mut self, id: NodeId) {
+        if let Ok(place) = self.members.binary_search_by_key(&id, |member| member.id)
+            && id != self.me
+        {
+            self.members.remove(place);
+            self.fragments.remove(id);
+        }
     }
 
     /// One of the node's LSAs as it was announced. The links are written to the empty `buffer`.

@@ -37,7 +37,7 @@ pub enum Datagram<'a> {
     Frag(Frag, &'a [u8]),
     Routed(Routed<'a>),
     Broadcast(Broadcast, &'a [u8]),
-    /// The slots that are left, at least one, and the whole datagram, a [`Datagram::Broadcast`], that their end receives.
+    /// The slots that are left, none at their end, and the whole datagram, a [`Datagram::Broadcast`], that is received there.
     Tunnel(&'a [u8], &'a [u8]),
 }
 
@@ -152,7 +152,7 @@ impl Broadcast {
 /// ```
 /// `None`: no slots, too many, or one that no link can have.
 pub fn tunnel_header(slots: &[u8]) -> Option<Header> {
-    let mut header = begin(TUNNEL, slots).filter(|_| !slots.is_empty())?;
+    let mut header = begin(TUNNEL, slots)?;
     header.extend_from_slice(slots).ok()?;
     Some(header)
 }
@@ -206,7 +206,7 @@ impl<'a> Datagram<'a> {
     fn parse_tunnel(first: u8, reader: &mut Reader<'a>) -> Result<Self, Error> {
         let count = count(first, reader)?;
         let (slots, inner) = (slots(count, reader)?, reader.0);
-        if slots.is_empty() || reader.u8()? != BCAST {
+        if reader.u8()? != BCAST {
             return Err(Error);
         }
         Broadcast::read(reader)?;
@@ -280,6 +280,9 @@ mod tests {
         let tunnel = tunnel_header(&[2]).expect("a header");
         let cast = Broadcast { origin: node(1), epoch: 0xEE, seq: 0x1234 }.header();
         assert_eq!([&tunnel[..], &cast].concat(), [0xD1, 2, 0xC0, 0, 1, 0xEE, 0x12, 0x34]);
+        let end = [&tunnel_header(&[]).expect("no slots")[..], &cast].concat();
+        assert_eq!(end, [0xD0, 0xC0, 0, 1, 0xEE, 0x12, 0x34]);
+        assert_eq!(Datagram::parse(&end), Ok(Datagram::Tunnel(&[], &cast)));
     }
 
     #[test]
@@ -312,13 +315,12 @@ mod tests {
         assert_eq!(Routed::header(1, node(7), &[64]), None);
         assert_eq!(tunnel_header(&[64]), None);
         let cast = [0xC0, 0, 1, 0xEE, 0x12, 0x34];
-        let refused: [&[u8]; 10] = [
+        let refused: [&[u8]; 9] = [
             &[0x71, 0, 1, 64, 9],
             &[0x71, 0, 0, 2, 9],
             &[0x71, 0xFF, 0, 2, 9],
             &[&[0x7F, 14, 0, 1], &[2; 20][..]].concat(),
             &[&[0x7F, 64, 0, 1], &[2; 80][..]].concat(),
-            &[&[0xD0], &cast[..]].concat(),
             &[&[0xD1, 64], &cast[..]].concat(),
             &[0xD1, 2, 0x00, 1, 2, 3, 4, 5, 6],
             &[&[0xD1, 2, 0xD1, 2], &cast[..]].concat(),

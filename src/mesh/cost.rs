@@ -1,0 +1,117 @@
+//! What a link costs: the round trip, told to others only when it has changed for good.
+//! Does not measure. Read first: docs/protocol.md, "Announcing".
+
+use std::time::{Duration, Instant};
+
+use super::graph::COST_MAX;
+use crate::limits::{COST_CHANGE, COST_PAUSE, COST_STEADY};
+
+/// The cost of one link, 0.1 ms of round trip: as it is measured here, and as it was told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    measured: u16,
+    told: u16,
+    told_at: Option<Instant>,
+    /// Since when what is measured differs from what was told.
+    differs: Option<Instant>,
+    /// What the other end measures; 0: it has not said.
+    theirs: u16,
+    /// How often it has said so since then.
+    heard: Option<(Instant, u8)>,
+}
+
+/// Changes of the other end's mind that count within [`COST_PAUSE`]; what it says beyond is told later.
+const HEARD: u8 = 3;
+
+impl Cost {
+    /// The link has come up, perhaps over another path.
+    pub fn handle_up(&mut self, rtt: Duration) {
+        let measured = units(rtt);
+        *self = Self { measured, told: measured, ..Self::default() };
+    }
+
+    /// True: others are to be told.
+    pub fn handle_rtt(&mut self, now: Instant, rtt: Duration) -> bool {
+        self.measured = units(rtt);
+        let (measured, told) = (u32::from(self.measured), u32::from(self.told));
+        if measured.abs_diff(told) <= (told / 5).max(COST_CHANGE.into()) {
+            self.differs = None;
+            return false;
+        }
+        let since = *self.differs.get_or_insert(now);
+        let is_steady = now.saturating_duration_since(since) >= COST_STEADY;
+        let has_paused = self.told_at.is_none_or(|told| now.saturating_duration_since(told) >= COST_PAUSE);
+        if measured > 2 * told || (is_steady && has_paused) {
+            (self.told, self.told_at, self.differs) = (self.measured, Some(now), None);
+            return true;
+        }
+        false
+    }
+
+    /// The other end says what it measures. True: others are to be told.
+    pub fn handle_theirs(&mut self, now: Instant, cost: u16) -> bool {
+        let is_same = core::mem::replace(&mut self.theirs, cost.min(COST_MAX)) == self.theirs;
+        let (since, count) = self.heard.unwrap_or((now, 0));
+        let is_over = now.saturating_duration_since(since) >= COST_PAUSE;
+        let (since, count) = if is_over { (now, 1) } else { (since, count.saturating_add(1)) };
+        self.heard = Some((since, count));
+        !is_same && count <= HEARD
+    }
+
+    /// What this end measured when it last told.
+    pub fn told(&self) -> u16 {
+        self.told
+    }
+
+    /// What both ends measured, the worse of the two.
+    pub fn of_both(&self) -> u16 {
+        self.told.max(self.theirs)
+    }
+}
+
+/// At least 1, at most [`COST_MAX`].
+fn units(rtt: Duration) -> u16 {
+    u16::try_from(rtt.as_micros() / 100).unwrap_or(COST_MAX).clamp(1, COST_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    fn a_change_is_told_when_it_lasts_and_a_doubling_at_once() {
+        let t = Instant::now();
+        let mut cost = Cost::default();
+        cost.handle_up(Duration::from_millis(20));
+        assert_eq!(cost.told(), 200);
+        let mut told = |seconds: u64, ms: u64| {
+            let tells = cost.handle_rtt(t + Duration::from_secs(seconds), Duration::from_millis(ms));
+            (tells, cost.told())
+        };
+        assert_eq!(told(0, 24), (false, 200), "within a fifth");
+        assert_eq!(told(1, 25), (false, 200), "not for long yet");
+        assert_eq!(told(3, 20), (false, 200), "back again");
+        assert_eq!(told(4, 25), (false, 200));
+        assert_eq!(told(7, 25), (true, 250));
+        assert_eq!(told(8, 10), (false, 250));
+        assert_eq!(told(16, 10), (false, 250), "told less than ten seconds ago");
+        assert_eq!(told(17, 10), (true, 100));
+        assert_eq!(told(18, 21), (true, 210), "more than twice");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    fn the_worse_of_both_ends_counts_and_no_link_is_free() {
+        let t = Instant::now();
+        let mut cost = Cost::default();
+        cost.handle_up(Duration::from_micros(40));
+        assert_eq!(cost.of_both(), 1);
+        assert_eq!((cost.handle_theirs(t, 70), cost.handle_theirs(t, 70)), (true, false));
+        assert_eq!((cost.of_both(), cost.told()), (70, 1));
+        assert_eq!((cost.handle_theirs(t, 90), cost.handle_theirs(t, 80)), (true, false));
+        assert!(cost.handle_theirs(t + COST_PAUSE, 85));
+        cost.handle_up(Duration::from_secs(60));
+        assert_eq!(cost.of_both(), COST_MAX);
+    }
+}

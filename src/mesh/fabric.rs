@@ -1,0 +1,390 @@
+//! One node of the mesh: its links, what it knows of all others, and the paths and trees that follow from it.
+//! Never: sockets, QUIC, certificates, MAC addresses. Read first: docs/protocol.md, "The mesh".
+//!
+//! Links are told by `handle_up`, `handle_suspect` and so on, control messages by `handle_message`; after a batch of them
+//! call [`Fabric::handle_timeout`] and drain [`Fabric::poll_message`]. Frames: `forward.rs`.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use heapless::index_map::FnvIndexMap;
+
+use super::announcer::Announcer;
+use super::flood::Flood;
+use super::graph::{Graph, Transit};
+use super::neighbors::{Neighbor, Neighbors};
+use super::repair::Repairs;
+use super::signature::{Form, Registry};
+use super::spf::{Route, bit};
+use super::sync::Sync;
+use super::topology::Topology;
+use super::trees::Trees;
+use crate::limits::{NODES, SEARCH_CALM, SEARCH_PAUSE, SEARCH_SOON};
+use crate::types::{LinkId, NodeId};
+use crate::wire::control::Message;
+use crate::wire::list::List;
+
+pub struct Config {
+    pub me: NodeId,
+    /// Start of this run, UNIX seconds.
+    pub epoch: u32,
+    /// May others' frames cross this node?
+    pub transit: Transit,
+}
+
+/// What the operator should know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// Another node runs with the certificate of this one.
+    Twin,
+    /// The database has no room for this node.
+    Full(NodeId),
+}
+
+/// Messages that were refused; they only grow.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counters {
+    /// Signatures and certificates that are not good.
+    pub forged: u64,
+    /// Announcements of one node that came too fast, or found no place to wait.
+    pub dropped: u64,
+    /// Searches for paths.
+    pub searches: u64,
+    /// Signatures that were checked.
+    pub verified: u64,
+}
+
+pub struct Fabric {
+    pub(super) me: NodeId,
+    pub(super) transit: Transit,
+    pub(super) topology: Topology,
+    pub(super) graph: Box<Graph>,
+    pub(super) trees: Trees,
+    pub(super) repairs: Repairs,
+    pub(super) flood: Flood,
+    pub(super) neighbors: Neighbors,
+    pub(super) announcer: Announcer,
+    pub(super) sync: Sync,
+    /// Paths that were used since the last search.
+    pub(super) routes: Box<FnvIndexMap<NodeId, Route, NODES>>,
+    /// The only other node, on that slot: frames to it need no more than its link.
+    pub(super) alone_with: Option<u8>,
+    search: Search,
+    outbox: VecDeque<(u64, std::vec::Vec<u8>)>,
+    notes: VecDeque<Note>,
+    pub(super) counters: Counters,
+}
+
+/// When paths are searched.
+#[derive(Default)]
+struct Search {
+    due: Option<Instant>,
+    last: Option<Instant>,
+    /// Since the node last asked, it was.
+    is_news: bool,
+}
+
+impl Fabric {
+    pub fn new(config: &Config, now: Instant) -> Self {
+        let Config { me, epoch, transit } = *config;
+        let announcer = Announcer::new(epoch, now);
+        Self {
+            me,
+            transit,
+            topology: Topology::new(me, announcer.epoch),
+            graph: Graph::new(),
+            trees: Trees::new(me),
+            repairs: Repairs::new(me),
+            flood: Flood::new(me),
+            neighbors: Neighbors::new(),
+            announcer,
+            sync: Sync::new(now),
+            routes: Box::default(),
+            alone_with: None,
+            search: Search::default(),
+            outbox: VecDeque::new(),
+            notes: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// A link has come up, to that node. False: there is no slot for it.
+    pub fn handle_up(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        (id, transit): (NodeId, Transit),
+        rtt: Duration,
+        registry: &impl Registry,
+    ) -> bool {
+        let Some(place) = self.neighbors.handle_up(now, id, link, transit, rtt) else { return false };
+        if place.is_reused {
+            self.flood.forget_slot(place.slot);
+        }
+        self.repairs.handle_alive(now, &self.graph, place.slot);
+        self.look_around();
+        let mut node = std::vec::Vec::new();
+        if registry.emit(self.me, Form::Whole, &mut node) {
+            self.tell(bit(place.slot), node);
+        }
+        self.tell_summary(place.slot);
+        self.tell_cost(place.slot);
+        true
+    }
+
+    /// Another certificate of that neighbor, perhaps with other rights.
+    pub fn handle_rights(&mut self, id: NodeId, transit: Transit) {
+        let slot = self.neighbors.find(id).map(|(slot, _)| slot);
+        if let Some(own) = slot.and_then(|slot| self.neighbors.get_mut(slot)) {
+            own.transit = transit;
+        }
+    }
+
+    /// No connection of the link answers: others are told after that long.
+    pub fn handle_suspect(&mut self, now: Instant, link: LinkId, withdraw_after: Duration) {
+        let Some(slot) = self.slot_of(link) else { return };
+        self.neighbors.handle_suspect(now, slot, withdraw_after);
+        self.handle_dead(now, slot);
+    }
+
+    /// The link answers again.
+    pub fn handle_recovered(&mut self, now: Instant, link: LinkId) {
+        let Some(slot) = self.slot_of(link) else { return };
+        if self.neighbors.handle_recovered(now, slot) {
+            self.repairs.handle_alive(now, &self.graph, slot);
+            self.look_around();
+        }
+    }
+
+    pub fn handle_down(&mut self, now: Instant, link: LinkId) {
+        let Some(slot) = self.slot_of(link) else { return };
+        self.neighbors.handle_down(now, slot);
+        self.sync.handle_down(slot);
+        self.handle_dead(now, slot);
+    }
+
+    fn handle_dead(&mut self, now: Instant, slot: u8) {
+        if let Some(far) = self.neighbors.get(slot).map(|own| own.id) {
+            self.repairs.handle_dead(now, &self.graph, slot, far);
+        }
+        self.look_around();
+    }
+
+    /// The least round trip of the last seconds.
+    pub fn handle_rtt(&mut self, now: Instant, link: LinkId, rtt: Duration) {
+        let Some(slot) = self.slot_of(link) else { return };
+        let Some(own) = self.neighbors.get_mut(slot) else { return };
+        if own.cost.handle_rtt(now, rtt) {
+            self.handle_cost_changed(now, slot);
+        }
+    }
+
+    fn handle_cost_changed(&mut self, now: Instant, slot: u8) {
+        let Some(own) = self.neighbors.get(slot) else { return };
+        if own.id < self.me {
+            self.tell_cost(slot);
+        } else if own.is_announced {
+            self.announcer.handle_changed(now, bit(slot));
+        }
+    }
+
+    /// The neighbor says what it measures for the link.
+    pub(super) fn handle_cost(&mut self, now: Instant, slot: u8, cost: u16) {
+        let Some(own) = self.neighbors.get_mut(slot) else { return };
+        if own.cost.handle_theirs(now, cost) && self.me < own.id && own.is_announced {
+            self.announcer.handle_changed(now, bit(slot));
+        }
+    }
+
+    /// The node with the higher id tells the other what it measures.
+    fn tell_cost(&mut self, slot: u8) {
+        let Some(own) = self.neighbors.get(slot).filter(|own| own.id < self.me) else { return };
+        let mut message = std::vec::Vec::new();
+        Message::Cost(own.cost.told()).emit(&mut message);
+        self.tell(bit(slot), message);
+    }
+
+    pub(super) fn tell_summary(&mut self, slot: u8) {
+        let rows: heapless::Vec<_, NODES> = self.topology.summary().collect();
+        let (mut buffer, mut message) = Default::default();
+        Message::Summary(List::of(&rows, &mut buffer)).emit(&mut message);
+        self.tell(bit(slot), message);
+    }
+
+    /// Messages to that neighbor may have been lost: it is told anew what there is.
+    pub fn handle_resync(&mut self, link: LinkId) {
+        if let Some(slot) = self.slot_of(link) {
+            self.tell_summary(slot);
+        }
+    }
+
+    /// A message found no room on its way to that neighbor.
+    pub fn handle_overflow(&mut self, now: Instant, link: LinkId) {
+        if let Some(slot) = self.slot_of(link) {
+            self.sync.handle_overflow(now, slot);
+        }
+    }
+
+    /// Our certificate or CRL has changed.
+    pub fn handle_renewed(&mut self, now: Instant, transit: Transit) {
+        self.transit = transit;
+        self.announcer.handle_renewed(now);
+    }
+
+    /// The node is no member any more.
+    pub fn expel(&mut self, now: Instant, id: NodeId, registry: &mut impl Registry) {
+        self.topology.remove(id);
+        self.flood.forget(id);
+        registry.forget(id);
+        self.search(now);
+    }
+
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let all = [
+            self.announcer.next_timeout(),
+            self.neighbors.next_timeout(),
+            self.repairs.next_timeout(),
+            self.search.due,
+            self.sync.next_timeout(),
+            self.topology.next_timeout(),
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    /// Does what is due. Nodes that are forgotten now are told by [`Fabric::poll_purged`].
+    pub fn handle_timeout(&mut self, now: Instant, registry: &mut impl Registry) {
+        let changed = self.neighbors.poll(now);
+        self.announcer.handle_changed(now, changed);
+        self.announce(now, registry);
+        if self.search.due.is_some_and(|due| due <= now) {
+            self.search(now);
+        }
+        self.repairs.handle_timeout(now);
+        self.handle_sync_timeout(now, registry);
+    }
+
+    /// A node that was out of reach for so long that it is forgotten.
+    pub fn poll_purged(&mut self, now: Instant, registry: &mut impl Registry) -> Option<NodeId> {
+        let id = self.topology.poll_purged(now)?;
+        self.flood.forget(id);
+        registry.forget(id);
+        Some(id)
+    }
+
+    /// A message for the links of these slots.
+    pub fn poll_message(&mut self) -> Option<(u64, std::vec::Vec<u8>)> {
+        self.outbox.pop_front()
+    }
+
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.notes.pop_front()
+    }
+
+    pub(super) fn tell(&mut self, slots: u64, message: std::vec::Vec<u8>) {
+        if slots != 0 {
+            self.outbox.push_back((slots, message));
+        }
+    }
+
+    /// Hands a message on to all neighbors but that one.
+    pub fn relay(&mut self, ingress: Option<u8>, message: &[u8]) {
+        let slots = self.neighbors.up() & !ingress.map_or(0, bit);
+        self.tell(slots, message.to_vec());
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        if !self.notes.contains(&note) && self.notes.len() < usize::from(u8::MAX) {
+            self.notes.push_back(note);
+        }
+    }
+
+    /// The graph has changed. Changes come in swarms: paths are searched a moment later.
+    pub(super) fn search_soon(&mut self, now: Instant) {
+        let is_restless =
+            self.search.last.is_some_and(|last| now.saturating_duration_since(last) < SEARCH_CALM);
+        let due = now + if is_restless { SEARCH_PAUSE } else { SEARCH_SOON };
+        self.search.due = Some(self.search.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    fn search(&mut self, now: Instant) {
+        self.search = Search { due: None, last: Some(now), is_news: true };
+        self.counters.searches += 1;
+        self.topology.build(&mut self.graph);
+        self.trees.build(&self.graph);
+        for (origin, branch) in self.trees.branches(&self.graph) {
+            self.flood.set_branch(now, origin, branch);
+        }
+        self.repairs.handle_graph(now, &self.graph);
+        let (graph, paths) = (&self.graph, self.trees.paths());
+        self.topology
+            .handle_paths(now, |id| graph.index(id).is_some_and(|index| paths.length(index).is_some()));
+        self.routes.clear();
+        self.look_around();
+    }
+
+    /// Whether there is but one other node.
+    fn look_around(&mut self) {
+        let others = self.trees.branches(&self.graph).filter(|(_, branch)| branch.parent.is_some()).count();
+        let alive = self.neighbors.alive();
+        let is_one = alive.is_power_of_two() && self.neighbors.up() == alive && others <= 1;
+        self.alone_with = is_one.then(|| alive.trailing_zeros() as u8);
+    }
+
+    /// True, once: paths were searched.
+    pub fn poll_searched(&mut self) -> bool {
+        core::mem::take(&mut self.search.is_news)
+    }
+
+    /// Whether frames can be sent to the node.
+    pub fn reaches(&self, id: NodeId) -> bool {
+        let has_path = || self.graph.index(id).is_some_and(|at| self.trees.paths().length(at).is_some());
+        id == self.me || has_path() || self.neighbors.find(id).is_some_and(|(_, own)| own.is_alive())
+    }
+
+    pub fn slot_of(&self, link: LinkId) -> Option<u8> {
+        self.neighbors.slot_of(link)
+    }
+
+    /// The link of a slot, if it is up.
+    pub fn link(&self, slot: u8) -> Option<LinkId> {
+        let is_up = |own: &&Neighbor| self.neighbors.up() & bit(slot) != 0 && own.link.0 < u8::MAX;
+        self.neighbors.get(slot).filter(is_up).map(|own| own.link)
+    }
+
+    /// The links of these slots that are up.
+    pub fn links(&self, slots: u64) -> impl Iterator<Item = LinkId> {
+        let up = slots & self.neighbors.up();
+        self.neighbors.iter().filter(move |(slot, _)| up & bit(*slot) != 0).map(|(_, own)| own.link)
+    }
+
+    /// Nothing is due that would change paths or what others know.
+    pub fn is_settled(&self) -> bool {
+        self.search.due.is_none()
+            && self.announcer.next_timeout().is_none()
+            && self.neighbors.next_timeout().is_none()
+    }
+
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub fn trees(&self) -> &Trees {
+        &self.trees
+    }
+
+    pub fn neighbors(&self) -> &Neighbors {
+        &self.neighbors
+    }
+
+    pub fn route(&self, to: NodeId) -> Option<Route> {
+        self.trees.route(&self.graph, to)
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+}

@@ -1,0 +1,323 @@
+//! How the databases of all nodes come to be the same: announcements are judged, kept and handed on, and what is missing is
+//! asked for. Read first: docs/protocol.md, "The database".
+
+use std::time::{Duration, Instant};
+
+use super::asked::Asked;
+use super::fabric::{Fabric, Note};
+use super::held::{Held, Rates};
+use super::signature::{Accepted, Form, Registry, Signed};
+use super::spf::bit;
+use super::topology::Outcome;
+use crate::limits::{DIGEST_EVERY, DIGEST_MISSES, NODES, RESYNC_AFTER, SLOTS};
+use crate::types::NodeId;
+use crate::wire::announce::{FRAGMENTS, Lsa, Node};
+use crate::wire::control::{self, Message, Next};
+use crate::wire::database::{Known, WANTS_LINKS, WANTS_NODE, Wanted};
+use crate::wire::list::List;
+
+/// What goes on between this node and its neighbors about the database.
+pub struct Sync {
+    /// A neighbor has said what it knows: an earlier run of this node would have come to light.
+    pub is_ready: bool,
+    pub asked: Asked,
+    held: Held,
+    rates: Rates,
+    digest_due: Instant,
+    /// How often the digest of that neighbor was another one, and rows that were answered in this second.
+    neighbors: [Neighbor; SLOTS],
+    /// Neighbors that may have missed something, one bit each.
+    behind: (u64, Option<Instant>),
+}
+
+#[derive(Clone, Copy)]
+struct Neighbor {
+    misses: u8,
+    answered: u16,
+    since: Instant,
+}
+
+impl Sync {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            is_ready: false,
+            asked: Asked::new(),
+            held: Held::new(),
+            rates: Rates::new(),
+            digest_due: now + DIGEST_EVERY,
+            neighbors: [Neighbor { misses: 0, answered: 0, since: now }; SLOTS],
+            behind: (0, None),
+        }
+    }
+
+    pub fn handle_down(&mut self, slot: u8) {
+        self.behind.0 &= !bit(slot);
+        self.asked.handle_down(slot);
+        if let Some(neighbor) = self.neighbors.get_mut(usize::from(slot)) {
+            neighbor.misses = 0;
+        }
+    }
+
+    pub fn handle_overflow(&mut self, now: Instant, slot: u8) {
+        self.behind.0 |= bit(slot);
+        self.behind.1.get_or_insert(now + RESYNC_AFTER);
+    }
+
+    pub fn next_timeout(&self) -> Option<Instant> {
+        [Some(self.digest_due), self.behind.1, self.asked.next_timeout(), self.held.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// May that neighbor be sent one more row of the database now?
+    fn answers(&mut self, now: Instant, slot: u8) -> bool {
+        let Some(own) = self.neighbors.get_mut(usize::from(slot)) else { return false };
+        if now.saturating_duration_since(own.since) >= Duration::from_secs(1) {
+            (own.since, own.answered) = (now, 0);
+        }
+        own.answered += 1;
+        usize::from(own.answered) <= NODES
+    }
+
+    /// True: its database was another one for too long.
+    fn misses(&mut self, slot: u8, is_same: bool) -> bool {
+        let Some(own) = self.neighbors.get_mut(usize::from(slot)) else { return false };
+        own.misses = if is_same { 0 } else { own.misses + 1 };
+        let is_off = own.misses >= DIGEST_MISSES;
+        if is_off {
+            own.misses = 0;
+        }
+        is_off
+    }
+}
+
+/// A message and where it came from.
+#[derive(Clone, Copy)]
+pub(super) struct Received<'a> {
+    pub slot: u8,
+    pub bytes: &'a [u8],
+}
+
+impl Fabric {
+    /// A control message from the neighbor on that slot, whole and parsed. Those of stations, CRLs and HELLO are not for us.
+    pub fn handle_message(
+        &mut self,
+        now: Instant,
+        slot: u8,
+        (message, bytes): (&Message<'_>, &[u8]),
+        registry: &mut impl Registry,
+    ) {
+        let received = Received { slot, bytes };
+        match message {
+            Message::Node(node) => self.handle_node(now, received, node, registry),
+            Message::Lsa(lsa) => self.handle_lsa(now, received, lsa, registry),
+            Message::Summary(list) => self.handle_summary(now, slot, list),
+            Message::Request(list) => self.handle_request(now, slot, list, registry),
+            Message::Digest(digest) => self.handle_digest(slot, *digest),
+            Message::Cost(cost) => self.handle_cost(now, slot, *cost),
+            _ => {}
+        }
+    }
+
+    fn handle_node(
+        &mut self,
+        now: Instant,
+        received: Received<'_>,
+        node: &Node<'_>,
+        registry: &mut impl Registry,
+    ) {
+        let mark = (node.epoch, node.seq);
+        match self.topology.compare_node(node.id, mark) {
+            Outcome::Stored => {}
+            Outcome::Older => return self.send_node(received.slot, node.id, registry),
+            Outcome::Full => return self.refuse(node.id),
+            // An earlier run comes to light by its LSA.
+            _ => return,
+        }
+        if !self.sync.rates.permits(now, node.id) {
+            return self.hold(now, received, node.id, true);
+        }
+        self.counters.verified += 2;
+        match registry.accept(node) {
+            Accepted::Good(transit) => {
+                if self.topology.store_node(now, node.id, mark, transit) != Outcome::Stored {
+                    registry.forget(node.id);
+                    return self.refuse(node.id);
+                }
+                self.sync.asked.handle_answer(node.id, WANTS_NODE);
+                self.relay(Some(received.slot), received.bytes);
+                self.search_soon(now);
+                self.release(now, node.id, registry);
+            }
+            Accepted::Stranger => self.ask(now, received.slot, Wanted { id: node.id, what: WANTS_NODE }),
+            Accepted::Forged => self.counters.forged += 1,
+            Accepted::Full => self.refuse(node.id),
+        }
+    }
+
+    fn handle_lsa(
+        &mut self,
+        now: Instant,
+        received: Received<'_>,
+        lsa: &Lsa<'_>,
+        registry: &mut impl Registry,
+    ) {
+        match self.topology.compare_lsa(lsa) {
+            Outcome::Stored => {}
+            Outcome::Older => return self.send_lsa(received.slot, lsa.id, lsa.fragment),
+            _ => return,
+        }
+        if !self.sync.rates.permits(now, lsa.id) {
+            return self.hold(now, received, lsa.id, true);
+        }
+        self.counters.verified += 1;
+        match self.topology.handle_lsa(now, lsa, registry) {
+            Outcome::Stored => {
+                self.sync.asked.handle_answer(lsa.id, WANTS_LINKS);
+                self.relay(Some(received.slot), received.bytes);
+                self.search_soon(now);
+            }
+            Outcome::Own => self.announcer.handle_own(now, lsa.epoch),
+            Outcome::Forged => self.counters.forged += 1,
+            Outcome::Stranger => {
+                self.ask(now, received.slot, Wanted { id: lsa.id, what: WANTS_NODE });
+                self.hold(now, received, lsa.id, false);
+            }
+            Outcome::Full => self.refuse(lsa.id),
+            Outcome::Known | Outcome::Older => {}
+        }
+    }
+
+    fn refuse(&mut self, id: NodeId) {
+        if self.topology.epoch(id).is_none() {
+            self.note(Note::Full(id));
+        }
+    }
+
+    /// It waits, until it may be judged or its signer is known.
+    fn hold(&mut self, now: Instant, received: Received<'_>, id: NodeId, is_early: bool) {
+        if !self.sync.held.put(now, received, id, is_early) {
+            self.counters.dropped += 1;
+        }
+    }
+
+    /// What waited for that node's NODE is judged now.
+    fn release(&mut self, now: Instant, id: NodeId, registry: &mut impl Registry) {
+        while let Some((slot, bytes)) = self.sync.held.take(id) {
+            self.handle_held(now, slot, &bytes, registry);
+        }
+    }
+
+    fn handle_held(&mut self, now: Instant, slot: u8, bytes: &[u8], registry: &mut impl Registry) {
+        if let Ok(Next::Message(message, _)) = control::next(bytes) {
+            self.handle_message(now, slot, (&message, bytes), registry);
+        }
+    }
+
+    #[cfg(any())]
+    /// What a later version announces: handed on if it is newer and its signer's, understood or not.
+    fn handle_foreign(
+        &mut self,
+        now: Instant,
+        received: Received<'_>,
+        foreign: &Foreign<'_>,
+        registry: &mut impl Registry,
+    ) {
+        if foreign.id == self.me || !self.sync.held.is_newer(foreign) {
+            return;
+        }
+        if !self.sync.rates.permits(now, foreign.id) {
+            self.counters.dropped += 1;
+            return;
+        }
+        self.counters.verified += 1;
+        match registry.verify(foreign.id, foreign.kind, foreign.signed(), &foreign.signature) {
+            Signed::Good => {
+                self.sync.held.mark(foreign);
+                self.relay(Some(received.slot), received.bytes);
+            }
+            Signed::Forged => self.counters.forged += 1,
+            Signed::Stranger => self.ask(now, received.slot, Wanted { id: foreign.id, what: WANTS_NODE }),
+        }
+    }
+
+    fn handle_summary(&mut self, now: Instant, slot: u8, list: &List<'_, Known>) {
+        self.sync.is_ready = true;
+        for known in list.iter().take(NODES) {
+            if let Some(wanted) = self.topology.wanted(&known) {
+                self.sync.asked.put(slot, wanted);
+            }
+        }
+        self.ask_all(now);
+    }
+
+    fn ask(&mut self, now: Instant, slot: u8, wanted: Wanted) {
+        self.sync.asked.put(slot, wanted);
+        self.ask_all(now);
+    }
+
+    /// Sends what is to be asked for now.
+    fn ask_all(&mut self, now: Instant) {
+        let up = self.neighbors.up();
+        for (slot, rows) in self.sync.asked.poll(now, up) {
+            let (mut buffer, mut message) = Default::default();
+            Message::Request(List::of(&rows, &mut buffer)).emit(&mut message);
+            self.tell(bit(slot), message);
+        }
+    }
+
+    fn handle_request(&mut self, now: Instant, slot: u8, list: &List<'_, Wanted>, registry: &impl Registry) {
+        for wanted in list.iter().take(NODES) {
+            if !self.sync.answers(now, slot) {
+                self.counters.dropped += 1;
+                return;
+            }
+            if wanted.what & WANTS_NODE != 0 {
+                self.send_node(slot, wanted.id, registry);
+            }
+            for fragment in (0..FRAGMENTS).filter(|_| wanted.what & WANTS_LINKS != 0) {
+                self.send_lsa(slot, wanted.id, fragment);
+            }
+        }
+    }
+
+    fn send_node(&mut self, slot: u8, id: NodeId, registry: &impl Registry) {
+        let mut message = std::vec::Vec::new();
+        if registry.emit(id, Form::Whole, &mut message) {
+            self.tell(bit(slot), message);
+        }
+    }
+
+    fn send_lsa(&mut self, slot: u8, id: NodeId, fragment: u8) {
+        let (mut buffer, mut message) = Default::default();
+        if let Some(lsa) = self.topology.lsa(id, fragment, &mut buffer) {
+            Message::Lsa(lsa).emit(&mut message);
+            self.tell(bit(slot), message);
+        }
+    }
+
+    fn handle_digest(&mut self, slot: u8, digest: u64) {
+        let is_same = digest == self.topology.digest();
+        if self.is_settled() && self.sync.misses(slot, is_same) {
+            self.tell_summary(slot);
+        }
+    }
+
+    pub(super) fn handle_sync_timeout(&mut self, now: Instant, registry: &mut impl Registry) {
+        if self.sync.digest_due <= now {
+            self.sync.digest_due = now + DIGEST_EVERY;
+            let mut message = std::vec::Vec::new();
+            Message::Digest(self.topology.digest()).emit(&mut message);
+            self.tell(self.neighbors.up(), message);
+        }
+        if self.sync.behind.1.is_some_and(|due| due <= now) {
+            let behind = core::mem::take(&mut self.sync.behind).0 & self.neighbors.up();
+            (0..SLOTS as u8).filter(|slot| behind & bit(*slot) != 0).for_each(|slot| self.tell_summary(slot));
+        }
+        self.ask_all(now);
+        while let Some((slot, bytes)) = self.sync.held.poll(now) {
+            self.handle_held(now, slot, &bytes, registry);
+        }
+    }
+}

@@ -1,0 +1,462 @@
+//! A mesh of fabrics without QUIC and certificates, for tests: messages take time, frames are followed to their end.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::{Duration, Instant};
+
+use super::fabric::{Config, Fabric};
+use super::forward::Spread;
+use super::graph::Transit;
+use super::graph::tests::node;
+use super::signature::{Accepted, Form, Registry, Sign, Signed, Verify};
+use super::spf::bit;
+use crate::types::{DropReason, LinkId, NodeId};
+use crate::wire::announce::{HASH, Node, Signature};
+use crate::wire::control::{self, Message, Next};
+use crate::wire::list::List;
+use crate::wire::overlay::{Datagram, Routed};
+
+/// Signs with the node's id: good enough to tell whose it is.
+struct Book {
+    me: NodeId,
+    nodes: HashMap<NodeId, Vec<u8>>,
+}
+
+fn signature(signer: NodeId, kind: u8, body: &[u8]) -> Signature {
+    let seed = u64::from(signer.value()) << 8 | u64::from(kind);
+    let hash = body.iter().fold(seed, |hash, byte| super::graph::mix(hash ^ u64::from(*byte)));
+    let mut signature = [0; 64];
+    signature[..8].copy_from_slice(&hash.to_be_bytes());
+    signature
+}
+
+impl Verify for Book {
+    fn verify(&self, signer: NodeId, kind: u8, body: &[u8], given: &Signature) -> Signed {
+        if !self.nodes.contains_key(&signer) {
+            return Signed::Stranger;
+        }
+        if *given == signature(signer, kind, body) { Signed::Good } else { Signed::Forged }
+    }
+}
+
+impl Sign for Book {
+    fn sign(&self, kind: u8, body: &[u8]) -> Signature {
+        signature(self.me, kind, body)
+    }
+}
+
+impl Registry for Book {
+    fn accept(&mut self, node: &Node<'_>) -> Accepted {
+        let mut bytes = Vec::new();
+        Message::Node(node.clone()).emit(&mut bytes);
+        self.nodes.insert(node.id, bytes);
+        Accepted::Good(Transit::Yes)
+    }
+
+    fn announce(&mut self, epoch: u32, seq: u32) {
+        let (mut first, mut second, mut bytes) = Default::default();
+        let node = Node {
+            id: self.me,
+            epoch,
+            seq,
+            endpoints: List::of(&[], &mut first),
+            prefixes: List::of(&[], &mut second),
+            crl: 0,
+            certificate: &[0; HASH],
+            appendix: &[],
+            signature: [0; 64],
+        };
+        Message::Node(node).emit(&mut bytes);
+        self.nodes.insert(self.me, bytes);
+    }
+
+    fn emit(&self, id: NodeId, _: Form, out: &mut Vec<u8>) -> bool {
+        self.nodes.get(&id).is_some_and(|bytes| {
+            out.extend(bytes);
+            true
+        })
+    }
+
+    fn forget(&mut self, id: NodeId) {
+        self.nodes.remove(&id);
+    }
+}
+
+struct Site {
+    fabric: Fabric,
+    book: Book,
+}
+
+/// One end of a wire: at that site, the link to the other site.
+type Port = (usize, LinkId);
+
+pub struct World {
+    pub now: Instant,
+    sites: Vec<Site>,
+    /// From both ends.
+    wires: HashMap<Port, (Port, Duration)>,
+    /// Wires that carry nothing, though nobody knows.
+    cut: Vec<Port>,
+    flights: BinaryHeap<Reverse<(Instant, u64, usize)>>,
+    cargo: HashMap<usize, (Port, Vec<u8>)>,
+    sent: usize,
+    pub bytes: usize,
+}
+
+/// What became of a broadcast.
+#[derive(Default, Debug)]
+pub struct Tally {
+    /// Deliveries at each site.
+    pub delivered: Vec<u32>,
+    pub copies: u32,
+}
+
+impl World {
+    /// Sites 0, 1, 2 ... with the ids 1, 2, 3 ..., linked over these wires (both ends, milliseconds of a one-way trip).
+    #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    pub fn new(sites: usize, wires: &[(usize, usize, u64)]) -> Self {
+        let now = Instant::now();
+        let mut world = Self {
+            now,
+            sites: Vec::new(),
+            wires: HashMap::new(),
+            cut: Vec::new(),
+            flights: BinaryHeap::new(),
+            cargo: HashMap::new(),
+            sent: 0,
+            bytes: 0,
+        };
+        (0..sites).for_each(|site| world.start(site, 1000));
+        wires.iter().for_each(|(a, b, ms)| world.link(*a, *b, Duration::from_millis(*ms)));
+        world
+    }
+
+    pub fn start(&mut self, site: usize, epoch: u32) {
+        let me = node(site as u16 + 1);
+        let config = Config { me, epoch, transit: Transit::Yes };
+        let mut book = Book { me, nodes: HashMap::new() };
+        let mut fabric = Fabric::new(&config, self.now);
+        fabric.handle_timeout(self.now, &mut book);
+        let fresh = Site { fabric, book };
+        if site < self.sites.len() { self.sites[site] = fresh } else { self.sites.push(fresh) }
+    }
+
+    pub fn fabric(&self, site: usize) -> &Fabric {
+        &self.sites[site].fabric
+    }
+
+    fn free_link(&self, site: usize) -> LinkId {
+        let is_free = |link: &u8| !self.wires.contains_key(&(site, LinkId(*link)));
+        LinkId((0..32).find(is_free).expect("a free link"))
+    }
+
+    pub fn link(&mut self, a: usize, b: usize, delay: Duration) {
+        let ends = [(a, self.free_link(a)), (b, self.free_link(b))];
+        for (own, far) in [(ends[0], ends[1]), (ends[1], ends[0])] {
+            self.wires.insert(own, (far, delay));
+        }
+        for (own, far) in [(ends[0], ends[1]), (ends[1], ends[0])] {
+            let site = &mut self.sites[own.0];
+            let id = node(far.0 as u16 + 1);
+            assert!(site.fabric.handle_up(self.now, own.1, (id, Transit::Yes), 2 * delay, &site.book));
+            self.drain(own.0);
+        }
+    }
+
+    fn ports(&self, a: usize, b: usize) -> [Port; 2] {
+        let port = |from: usize, to: usize| {
+            let found = self.wires.iter().find(|((site, _), (far, _))| *site == from && far.0 == to);
+            *found.expect("a wire").0
+        };
+        [port(a, b), port(b, a)]
+    }
+
+    /// Both ends find it out by themselves, some time later.
+    pub fn cut(&mut self, a: usize, b: usize) {
+        self.cut.extend(self.ports(a, b));
+    }
+
+    pub fn suspect(&mut self, a: usize, b: usize) {
+        for (site, link) in self.ports(a, b) {
+            self.sites[site].fabric.handle_suspect(self.now, link, Duration::from_millis(200));
+            self.drain(site);
+        }
+    }
+
+    pub fn recover(&mut self, a: usize, b: usize) {
+        let ports = self.ports(a, b);
+        self.cut.retain(|port| !ports.contains(port));
+        for (site, link) in ports {
+            self.sites[site].fabric.handle_recovered(self.now, link);
+            self.drain(site);
+        }
+    }
+
+    pub fn unlink(&mut self, a: usize, b: usize) {
+        for (site, link) in self.ports(a, b) {
+            self.sites[site].fabric.handle_down(self.now, link);
+            self.wires.remove(&(site, link));
+            self.cut.retain(|port| *port != (site, link));
+            self.drain(site);
+        }
+    }
+
+    fn drain(&mut self, site: usize) {
+        let own = &mut self.sites[site];
+        own.fabric.handle_timeout(self.now, &mut own.book);
+        while let Some((slots, message)) = self.sites[site].fabric.poll_message() {
+            let links: Vec<LinkId> = self.sites[site].fabric.links(slots).collect();
+            for link in links {
+                self.bytes += message.len();
+                self.launch((site, link), &message);
+            }
+        }
+    }
+
+    fn launch(&mut self, from: Port, bytes: &[u8]) {
+        let Some((to, delay)) = self.wires.get(&from).filter(|_| !self.cut.contains(&from)) else { return };
+        self.sent += 1;
+        self.cargo.insert(self.sent, (*to, bytes.to_vec()));
+        self.flights.push(Reverse((self.now + *delay, self.sent as u64, self.sent)));
+    }
+
+    pub fn run(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        loop {
+            let wake = self.sites.iter().filter_map(|site| site.fabric.next_timeout()).min();
+            let flight = self.flights.peek().map(|Reverse((at, _, _))| *at);
+            let Some(at) = wake.into_iter().chain(flight).min().filter(|at| *at <= end) else { break };
+            self.now = self.now.max(at);
+            if flight == Some(at) {
+                self.land();
+            } else {
+                (0..self.sites.len()).for_each(|site| self.drain(site));
+            }
+        }
+        self.now = end;
+    }
+
+    fn land(&mut self) {
+        let Some(Reverse((_, _, number))) = self.flights.pop() else { return };
+        let Some(((site, link), bytes)) = self.cargo.remove(&number) else { return };
+        let own = &mut self.sites[site];
+        let Some(slot) = own.fabric.slot_of(link) else { return };
+        let Ok(Next::Message(message, taken)) = control::next(&bytes) else { panic!("not a message") };
+        assert_eq!(taken, bytes.len());
+        own.fabric.handle_message(self.now, slot, (&message, &bytes), &mut own.book);
+        self.drain(site);
+    }
+
+    fn across(&self, from: usize, slot: u8) -> Option<Port> {
+        let port = (from, self.sites[from].fabric.link(slot)?);
+        self.wires.get(&port).filter(|_| !self.cut.contains(&port)).map(|(far, _)| *far)
+    }
+
+    /// Follows a frame to its end; the sites that it crossed.
+    pub fn unicast(&mut self, from: usize, to: usize) -> Result<Vec<usize>, DropReason> {
+        let hop = self.sites[from].fabric.launch(node(to as u16 + 1)).ok_or(DropReason::NoRoute)?;
+        let (mut at, mut slot, mut header) = (from, hop.slot, hop.header);
+        let (mut trace, mut rank) = (vec![from], (u8::MAX, usize::MAX));
+        loop {
+            let (site, link) = self.across(at, slot).ok_or(DropReason::LinkFull)?;
+            (at, slot) = (site, self.sites[site].fabric.slot_of(link).ok_or(DropReason::LinkFull)?);
+            trace.push(at);
+            let next = match Datagram::parse(&header) {
+                Ok(Datagram::Eth(_)) => return Ok(trace),
+                Ok(Datagram::Routed(Routed { repairs, slots, origin, .. })) if slots.is_empty() => {
+                    assert!((repairs, 0) < rank);
+                    return self.sites[at].fabric.arrive(slot, origin).map(|()| trace);
+                }
+                Ok(Datagram::Routed(routed)) => {
+                    assert!((routed.repairs, routed.slots.len()) < rank, "grows: {trace:?}");
+                    rank = (routed.repairs, routed.slots.len());
+                    self.sites[at].fabric.transit(slot, &routed)?
+                }
+                other => panic!("{other:?}"),
+            };
+            (slot, header) = (next.slot, next.header);
+        }
+    }
+
+    /// Follows a broadcast to all its ends, nearest first as if all wires were equally long.
+    pub fn broadcast(&mut self, from: usize) -> Tally {
+        let mut tally = Tally { delivered: vec![0; self.sites.len()], copies: 0 };
+        let mut queue: std::collections::VecDeque<(Port, Vec<u8>)> = Default::default();
+        match self.sites[from].fabric.spread(self.now) {
+            Some(Spread::One(slot)) => {
+                tally.copies += 1;
+                self.across(from, slot).into_iter().for_each(|(site, _)| tally.delivered[site] += 1);
+            }
+            Some(Spread::Tree(header, slots)) => self.send(from, slots, &header, &mut queue, &mut tally),
+            None => {}
+        }
+        while let Some(((at, link), bytes)) = queue.pop_front() {
+            let Some(ingress) = self.sites[at].fabric.slot_of(link) else { continue };
+            let fabric = &mut self.sites[at].fabric;
+            let (is_tunneled, inner) = match Datagram::parse(&bytes) {
+                Ok(Datagram::Tunnel([], inner)) => (true, inner.to_vec()),
+                Ok(Datagram::Tunnel(slots, inner)) => {
+                    let Ok(Datagram::Broadcast(broadcast, _)) = Datagram::parse(inner) else { panic!() };
+                    if let Ok(hop) = fabric.pass_tunnel(ingress, slots, broadcast.origin) {
+                        let out = [&hop.header[..], inner].concat();
+                        tally.copies += 1;
+                        self.across(at, hop.slot)
+                            .into_iter()
+                            .for_each(|far| queue.push_back((far, out.clone())));
+                    }
+                    continue;
+                }
+                _ => (false, bytes.clone()),
+            };
+            let Ok(Datagram::Broadcast(broadcast, _)) = Datagram::parse(&inner) else { panic!() };
+            if let Ok(slots) = fabric.receive(self.now, ingress, is_tunneled, broadcast) {
+                tally.delivered[at] += 1;
+                self.send(at, slots, &inner, &mut queue, &mut tally);
+            }
+        }
+        tally
+    }
+
+    fn send(
+        &mut self,
+        at: usize,
+        slots: u64,
+        bytes: &[u8],
+        queue: &mut std::collections::VecDeque<(Port, Vec<u8>)>,
+        tally: &mut Tally,
+    ) {
+        for slot in (0..64).filter(|slot| slots & bit(*slot) != 0) {
+            let fabric = &self.sites[at].fabric;
+            let (slot, out) = if fabric.alive(bit(slot)) != 0 {
+                (slot, bytes.to_vec())
+            } else {
+                let Some(hop) = fabric.tunnel(slot) else { continue };
+                (hop.slot, [&hop.header[..], bytes].concat())
+            };
+            tally.copies += 1;
+            self.across(at, slot).into_iter().for_each(|far| queue.push_back((far, out.clone())));
+        }
+    }
+
+    pub fn agrees(&self) -> bool {
+        let digest = self.fabric(0).topology().digest();
+        self.sites.iter().all(|site| site.fabric.is_settled() && site.fabric.topology().digest() == digest)
+    }
+}
+
+/// The five sites of the founders' picture; ids are site + 1.
+pub const SEED: [(usize, usize, u64); 7] =
+    [(0, 1, 10), (0, 2, 20), (1, 2, 15), (1, 3, 12), (2, 3, 8), (2, 4, 18), (3, 4, 10)];
+
+fn seed() -> World {
+    let mut world = World::new(5, &SEED);
+    world.run(2000);
+    world
+}
+
+#[test]
+fn five_sites_come_to_know_the_same_and_send_as_few_copies_as_can_be() {
+    let mut world = seed();
+    assert!(world.agrees());
+    assert_eq!(world.unicast(0, 4), Ok(vec![0, 1, 3, 4]));
+    for from in 0..5 {
+        let tally = world.broadcast(from);
+        let expected: Vec<u32> = (0..5).map(|site| u32::from(site != from)).collect();
+        assert_eq!((tally.copies, tally.delivered), (4, expected));
+    }
+}
+
+#[test]
+fn a_link_that_turned_suspect_costs_no_frame_whether_or_not_others_know() {
+    for (a, b, _) in SEED {
+        let mut world = seed();
+        world.cut(a, b);
+        world.suspect(a, b);
+        for round in 0..60 {
+            for (from, to) in (0..5).flat_map(|from| (0..5).map(move |to| (from, to))).filter(|(x, y)| x != y)
+            {
+                let trace = world.unicast(from, to);
+                assert!(trace.is_ok(), "{a}-{b} dead for {round}0 ms, {from} to {to}: {trace:?}");
+            }
+            for from in 0..5 {
+                let delivered = world.broadcast(from).delivered;
+                let expected: Vec<u32> = (0..5).map(|site| u32::from(site != from)).collect();
+                assert_eq!(delivered, expected, "{a}-{b} dead, of {from}");
+            }
+            world.run(10);
+        }
+        assert!(world.agrees());
+        world.run(1500);
+        assert_eq!(world.broadcast(0).copies, 4);
+    }
+}
+
+#[test]
+fn a_node_that_died_costs_no_frame_of_others_once_its_neighbors_suspect_it() {
+    for dead in 0..5 {
+        let mut world = seed();
+        let wires = SEED.iter().filter(|(a, b, _)| *a == dead || *b == dead);
+        for (a, b, _) in wires.clone() {
+            world.cut(*a, *b);
+        }
+        wires.for_each(|(a, b, _)| world.suspect(*a, *b));
+        let rest: Vec<usize> = (0..5).filter(|site| *site != dead).collect();
+        for round in 0..60 {
+            for (from, to) in rest.iter().flat_map(|from| rest.iter().map(move |to| (*from, *to))) {
+                let trace = if from == to { Ok(Vec::new()) } else { world.unicast(from, to) };
+                assert!(trace.is_ok(), "{dead} dead for {round}0 ms, {from} to {to}: {trace:?}");
+            }
+            world.run(10);
+        }
+        world.run(1500);
+        for from in &rest {
+            let tally = world.broadcast(*from);
+            let expected: Vec<u32> = (0..5).map(|site| u32::from(site != *from && site != dead)).collect();
+            assert_eq!((tally.copies, tally.delivered), (3, expected));
+        }
+    }
+}
+
+#[test]
+fn a_suspicion_that_was_wrong_is_told_to_nobody() {
+    let mut world = seed();
+    let before = world.bytes;
+    world.suspect(1, 3);
+    world.run(150);
+    world.recover(1, 3);
+    world.run(1000);
+    assert_eq!(world.bytes, before);
+    assert_eq!(world.broadcast(0).copies, 4);
+}
+
+#[test]
+fn a_node_that_begins_again_with_an_earlier_epoch_takes_a_later_one() {
+    let mut world = seed();
+    for far in [1, 2] {
+        world.unlink(0, far);
+    }
+    world.run(100);
+    world.start(0, 7);
+    world.link(0, 1, Duration::from_millis(10));
+    world.run(1000);
+    assert!(world.agrees());
+    assert_eq!(world.fabric(4).topology().epoch(node(1)), Some(1001));
+    assert_eq!(world.broadcast(0).delivered, [0, 1, 1, 1, 1]);
+}
+
+#[test]
+fn parts_that_were_apart_come_together() {
+    let mut world = seed();
+    world.unlink(1, 3);
+    world.unlink(2, 3);
+    world.unlink(2, 4);
+    world.run(2000);
+    assert_eq!(world.broadcast(0).delivered, [0, 1, 1, 0, 0]);
+    world.link(2, 4, Duration::from_millis(18));
+    world.run(2000);
+    assert!(world.agrees());
+    assert_eq!(world.broadcast(0).delivered, [0, 1, 1, 1, 1]);
+    world.link(1, 3, Duration::from_millis(12));
+    world.run(2000);
+    assert_eq!(world.unicast(0, 4), Ok(vec![0, 1, 3, 4]));
+}
