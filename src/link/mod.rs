@@ -1,7 +1,7 @@
 //! Links: QUIC connections to other nodes, which of them carries, and whether the peer is alive.
 //! Never: sockets, files, the mesh. Read first: RFC 9000, RFC 9221, docs/protocol.md.
 //!
-//! Frames go in by [`Links::send`] and come out by [`Links::poll_frame`]; UDP datagrams go in by
+//! Overlay datagrams go in by [`Links::send`] and come out by [`Links::poll_datagram`]; UDP datagrams go in by
 //! [`Links::handle_datagram`] and come out by [`Links::poll_transmit`]. After a batch of input: [`Links::settle`].
 
 mod adjacency;
@@ -150,7 +150,7 @@ pub struct Links {
     splitter: Splitter,
     rejoiner: Rejoiner,
     events: VecDeque<Event>,
-    frames: VecDeque<(LinkId, Bytes)>,
+    datagrams: VecDeque<(LinkId, Bytes)>,
     responses: VecDeque<(Transmit, Vec<u8>)>,
     scratch: Vec<u8>,
     pub drops: Drops,
@@ -181,7 +181,7 @@ impl Links {
             splitter: Splitter::default(),
             rejoiner: Rejoiner::new(now),
             events: VecDeque::new(),
-            frames: VecDeque::new(),
+            datagrams: VecDeque::new(),
             responses: VecDeque::new(),
             scratch: Vec::new(),
             drops: Drops::default(),
@@ -456,9 +456,9 @@ impl Links {
         None
     }
 
-    /// A frame from a peer.
-    pub fn poll_frame(&mut self) -> Option<(LinkId, Bytes)> {
-        self.frames.pop_front()
+    /// A whole overlay datagram from a peer, with its header and as it came: of any type but FRAG.
+    pub fn poll_datagram(&mut self) -> Option<(LinkId, Bytes)> {
+        self.datagrams.pop_front()
     }
 
     pub fn poll_event(&mut self) -> Option<Event> {

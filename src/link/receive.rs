@@ -1,5 +1,5 @@
-//! What a connection received becomes frames: pieces are rejoined, other types counted.
-//! Decides nothing about where a frame goes. Read first: docs/protocol.md, "Data".
+//! What a connection received becomes whole overlay datagrams: pieces are rejoined.
+//! Does not look into them. Read first: docs/protocol.md, "Data frames".
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::types::{DropReason, LinkId};
 use crate::wire::overlay;
 
 impl Links {
-    /// Moves what a connection received on to the frames. What came before HELLO waits, in bounds, in QUIC: the
+    /// Moves on what a connection received. What came before HELLO waits, in bounds, in QUIC: the
     /// peer is up a moment before us, and a datagram travels in front of the stream in the same packet.
     pub(super) fn receive(&mut self, now: Instant, slot: Slot) {
         loop {
@@ -26,24 +26,22 @@ impl Links {
     }
 
     fn take(&mut self, now: Instant, link: LinkId, datagram: Bytes) {
-        match overlay::Datagram::parse(&datagram) {
-            Ok(overlay::Datagram::Eth(_)) => {
-                self.frames.push_back((link, datagram.slice(overlay::ETH_HEADER..)));
-            }
-            Ok(overlay::Datagram::Frag(frag, piece)) => {
-                if let Some(whole) = self.rejoiner.handle_piece(now, link, frag, piece) {
-                    self.take_whole(link, &whole);
-                }
-            }
-            Ok(_) | Err(_) => self.drops.add(DropReason::UnknownType),
+        if datagram.first() != Some(&overlay::FRAG) {
+            return self.datagrams.push_back((link, datagram));
+        }
+        let Ok(overlay::Datagram::Frag(frag, piece)) = overlay::Datagram::parse(&datagram) else {
+            return self.drops.add(DropReason::UnknownType);
+        };
+        if let Some(whole) = self.rejoiner.handle_piece(now, link, frag, piece) {
+            self.take_whole(link, whole);
         }
     }
 
     /// A datagram that came in pieces; pieces of pieces are no datagram.
-    fn take_whole(&mut self, link: LinkId, whole: &Bytes) {
-        match overlay::Datagram::parse(whole) {
-            Ok(overlay::Datagram::Eth(frame)) => self.frames.push_back((link, whole.slice_ref(frame))),
-            _ => self.drops.add(DropReason::UnknownType),
+    fn take_whole(&mut self, link: LinkId, whole: Bytes) {
+        if whole.first() == Some(&overlay::FRAG) {
+            return self.drops.add(DropReason::UnknownType);
         }
+        self.datagrams.push_back((link, whole));
     }
 }

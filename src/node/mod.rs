@@ -118,7 +118,7 @@ impl Node {
         bytes: BytesMut,
     ) {
         self.links.handle_datagram(now, socket, remote, local, bytes);
-        self.take_frames(now);
+        self.take_datagrams(now);
     }
 
     /// A frame came out of the TAP, with [`limits::HEADROOM`] free bytes in front of it.
@@ -158,18 +158,23 @@ impl Node {
     }
 
     /// Frames that the links received go to the TAP.
-    fn take_frames(&mut self, now: Instant) {
-        while let Some((link, frame)) = self.links.poll_frame() {
-            let Some(origin) = self.routes.iter().find(|(_, own)| **own == link).map(|(node, _)| *node)
-            else {
-                self.drops.add(DropReason::NoRoute);
-                continue;
-            };
-            match self.switch.handle_remote(now, origin, &frame) {
-                Verdict::Deliver if self.to_tap.len() < limits::TAP_QUEUE => self.to_tap.push_back(frame),
-                Verdict::Drop(reason) => self.drops.add(reason),
-                _ => self.drops.add(DropReason::TapFull),
+    fn take_datagrams(&mut self, now: Instant) {
+        while let Some((link, datagram)) = self.links.poll_datagram() {
+            match overlay::Datagram::parse(&datagram) {
+                Ok(overlay::Datagram::Eth(_)) => self.take_frame(now, link, datagram.slice(ETH_HEADER..)),
+                Ok(_) | Err(_) => self.drops.add(DropReason::UnknownType),
             }
+        }
+    }
+
+    fn take_frame(&mut self, now: Instant, link: LinkId, frame: Bytes) {
+        let Some(origin) = self.routes.iter().find(|(_, own)| **own == link).map(|(node, _)| *node) else {
+            return self.drops.add(DropReason::NoRoute);
+        };
+        match self.switch.handle_remote(now, origin, &frame) {
+            Verdict::Deliver if self.to_tap.len() < limits::TAP_QUEUE => self.to_tap.push_back(frame),
+            Verdict::Drop(reason) => self.drops.add(reason),
+            _ => self.drops.add(DropReason::TapFull),
         }
     }
 
@@ -216,7 +221,7 @@ impl Node {
         while let Some(event) = self.links.poll_event() {
             self.handle_event(now, event);
         }
-        self.take_frames(now);
+        self.take_datagrams(now);
         self.carrier.handle_links(now, !self.routes.is_empty());
         if let Some(on) = self.carrier.poll(now) {
             self.journal.note(now, format!("carrier {}", if on { "on" } else { "off" }));
