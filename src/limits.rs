@@ -49,6 +49,15 @@ pub const RESPONSES: usize = 16;
 /// Nodes of a mesh that one node knows, itself included. Full: a new node is refused,
 /// what is known stays.
 pub const NODES: usize = 256;
+/// A node's certificate and its intermediates, as they are told to all: bytes and number (protocol). More: a node does not
+/// start with them, and what others tell so is refused.
+pub const CHAIN_MAX: usize = 4096;
+pub const CHAIN_CERTIFICATES: usize = 8;
+
+/// Longest CRL that is taken from another node, bytes, and the longest that a message carries (protocol).
+pub const CRL_MAX: usize = 64 * 1024;
+pub const CRL_TOLD: usize = CONTROL_MESSAGE - 3;
+
 /// Links in the announcements of all nodes, each counted at both ends. Full: an announcement is refused whole, the older
 /// one stays.
 pub const NODE_LINKS: usize = 4096;

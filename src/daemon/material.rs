@@ -156,7 +156,7 @@ fn note(faults: &mut Vec<Fault>, path: &str, complaint: String) {
 fn remedy(refusal: &Refusal, network: &Network) -> String {
     match refusal {
         Refusal::NotYetValid(_) | Refusal::IssuerNotYetValid(_) => "is this node's clock right?".to_owned(),
-        Refusal::Revoked | Refusal::IssuerRevoked => {
+        Refusal::Revoked | Refusal::IssuerRevoked | Refusal::UnsupportedKey => {
             "make a new key (quicap csr --new-key) and have it signed".to_owned()
         }
         Refusal::UnknownIssuer | Refusal::SelfSigned | Refusal::BadSignature => {
