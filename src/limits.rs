@@ -53,6 +53,15 @@ pub const NODES: usize = 256;
 /// start with them, and what others tell so is refused.
 pub const CHAIN_MAX: usize = 4096;
 pub const CHAIN_CERTIFICATES: usize = 8;
+/// Bytes of chain and NODE that each node has a place for.
+pub const MEMBER_BYTES: usize = 768;
+/// What chains and NODEs of all nodes may have beyond that: 256 KiB in all. Full: a NODE that needs more is refused, and
+/// what is known of its node stays.
+pub const MEMBER_BYTES_MORE: usize = 64 * 1024;
+/// Chains that are judged anew at a time, when all have to be: each costs a small MIPS router some milliseconds (estimate).
+pub const JUDGEMENTS: usize = 4;
+/// Lines about members that wait to be written, as many as are kept of all. Full: the newest is left out.
+pub const MEMBER_NOTES: usize = EVENTS;
 
 /// Longest CRL that is taken from another node, bytes, and the longest that a message carries (protocol).
 pub const CRL_MAX: usize = 64 * 1024;

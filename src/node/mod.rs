@@ -8,6 +8,7 @@ pub mod carrier;
 pub mod dates;
 mod journal;
 pub mod json;
+pub mod members;
 pub mod status;
 mod time;
 

@@ -232,6 +232,11 @@ fn emit_list(len: usize, rows: &[u8], out: &mut Vec<u8>) {
     out.extend(rows);
 }
 
+impl Node<'_> {
+    /// Type of the message: a part of what is signed.
+    pub const KIND: u8 = NODE;
+}
+
 impl Lsa<'_> {
     /// Type of the message: a part of what is signed.
     pub const KIND: u8 = LSA;
