@@ -4,6 +4,7 @@
 mod control;
 mod follow;
 mod inside;
+pub mod lists;
 pub mod material;
 mod moving;
 pub mod notices;
