@@ -150,16 +150,45 @@ pub const REASSEMBLY_PER_LINK: usize = 8;
 /// How long pieces wait for their siblings (protocol).
 pub const REASSEMBLY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// MAC addresses with a known owner, 24 bytes each. Full: the longest unused entry of the owner with most goes,
-/// if unused for [`OWNER_EVICT_AGE`]; otherwise the new address is not learned and its frames still arrive.
+/// MAC addresses with a known owner, a power of two: 22 bytes each on every processor (20 for the entry, 2 for its chain),
+/// 88 KiB. UCI may lower it. Full: the longest unused entry of the node with most goes, if unused for [`OWNER_EVICT_AGE`];
+/// otherwise the new address is not learned and its frames still arrive.
 pub const OWNERS: usize = 4096;
-/// MAC addresses that one remote node may own.
+/// MAC addresses that one remote node may own, and we. Full: of its own the longest unused goes, as above.
 pub const OWNERS_PER_NODE: u16 = 512;
 pub const OWNERS_LOCAL: u16 = 1024;
 pub const OWNER_EVICT_AGE: Duration = Duration::from_secs(60);
 /// A remote address is forgotten after this long without a frame (protocol).
 pub const OWNER_AGE_REMOTE: Duration = Duration::from_secs(900);
 pub const OWNER_AGE_LOCAL: Duration = Duration::from_secs(600);
+/// After a station was seen in its new place, frames that still arrive from the old one do not count for this long (protocol).
+pub const OWNER_HOLD: Duration = Duration::from_secs(2);
+/// Addresses of a node that no path leads to go after this long (protocol).
+pub const OWNER_LOST: Duration = Duration::from_secs(60);
+/// What has grown old is taken out in slices: so many entries at most, and not again before that pause (protocol).
+pub const OWNER_SWEEP: usize = 512;
+pub const OWNER_SWEEP_PAUSE: Duration = Duration::from_secs(5);
+
+/// An address that moves more often than this within that time stays where it is for a while (protocol).
+pub const FLAP_MOVES: usize = 5;
+pub const FLAP_WINDOW: Duration = Duration::from_secs(20);
+pub const FLAP_FREEZE: Duration = Duration::from_secs(180);
+/// Addresses of which moves are remembered, about 50 bytes each. Full: the one that moved longest ago and is not frozen goes.
+pub const FLAPS: usize = 64;
+
+/// Stations in one MAC_MOVE or MAC_GONE of ours: each is signed, and each receiver checks that.
+pub const STATIONS: usize = 64;
+/// Moves that wait to be told, 6 bytes each, and the pause between two messages of them. Full: the move is not told.
+pub const MOVES_WAITING: usize = 256;
+pub const MOVES_PAUSE: Duration = Duration::from_millis(100);
+/// Stations that left and wait to be told of, 8 bytes each. Full: the others stay until the next slice.
+pub const GONE_WAITING: usize = 256;
+
+/// Addresses in the lists (`quicap:mac`) of all certificates, 8 bytes each. Full: the node whose list does not fit may use no
+/// address, and status says so.
+pub const RESERVED: usize = 1024;
+/// Lines of the switch for the log within one turn of the loop. Full: the newest is left out.
+pub const NOTES: usize = 16;
 
 /// `unknown_unicast limited`: after the first flood for one address a second and a third may follow after these pauses
 /// within [`UNKNOWN_PERIOD`], since the first may have met a bridge that was not ready; and floods for all addresses in

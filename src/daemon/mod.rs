@@ -202,7 +202,7 @@ fn make_node(
             profile: *profile,
             seed: random_seed()?,
         },
-        unknown_unicast: network.unknown_unicast,
+        switch: network.switch,
         carrier: network.carrier,
     };
     Node::new(config, now()).map_err(|fault| Failure::certificate(format!("{}: {fault}", network.cert)))

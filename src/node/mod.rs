@@ -23,7 +23,7 @@ use self::dates::Dates;
 use self::journal::Journal;
 use crate::limits;
 use crate::link::{self, Event, Links, Query, SocketId, Transmit};
-use crate::mesh::switch::{Permit, Switch, UnknownUnicast, Verdict};
+use crate::mesh::switch::{self, Cast, Permit, Switch, Verdict};
 use crate::pki::fault::Fault;
 use crate::pki::timekeeper::{self, Timekeeper};
 use crate::pki::verify::Member;
@@ -32,7 +32,7 @@ use crate::wire::overlay::{self, ETH_HEADER};
 
 pub struct Config {
     pub links: link::Config,
-    pub unknown_unicast: UnknownUnicast,
+    pub switch: switch::Config,
     pub carrier: carrier::Config,
 }
 
@@ -40,7 +40,7 @@ pub struct Config {
 pub struct Reload {
     pub credentials: link::Credentials,
     pub peers: Vec<link::peer::Config>,
-    pub unknown_unicast: UnknownUnicast,
+    pub switch: switch::Config,
     pub carrier: carrier::Config,
     pub fast_detect: bool,
 }
@@ -85,10 +85,11 @@ impl Node {
         let credentials = &config.links.credentials;
         let floor = timekeeper::floor(credentials.identity.chain(), &credentials.trust);
         let keeper = Timekeeper::new(config.links.clock.clone(), now, floor);
+        let seed = config.links.seed.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let links = Links::new(config.links, now)?;
         let me = links.me().id;
         let mut node = Self {
-            switch: Switch::new(me, config.unknown_unicast, now),
+            switch: Switch::new(me, config.switch, seed, now),
             links,
             carrier: Carrier::new(config.carrier, now),
             routes: LinearMap::new(),
@@ -135,7 +136,7 @@ impl Node {
                 None => self.drops.add(DropReason::NoRoute),
             },
             Verdict::Flood => self.flood(now, &datagram),
-            Verdict::Deliver => {}
+            Verdict::Deliver | Verdict::Redirect(_) => {}
             Verdict::Drop(reason) => self.drops.add(reason),
         }
     }
@@ -171,8 +172,11 @@ impl Node {
         let Some(origin) = self.routes.iter().find(|(_, own)| **own == link).map(|(node, _)| *node) else {
             return self.drops.add(DropReason::NoRoute);
         };
-        match self.switch.handle_remote(now, origin, &frame) {
-            Verdict::Deliver if self.to_tap.len() < limits::TAP_QUEUE => self.to_tap.push_back(frame),
+        match self.switch.handle_remote(now, origin, &frame, Cast::One) {
+            // ETH has no budget of repairs: it ends here, wherever its station may be.
+            Verdict::Deliver | Verdict::Redirect(_) if self.to_tap.len() < limits::TAP_QUEUE => {
+                self.to_tap.push_back(frame);
+            }
             Verdict::Drop(reason) => self.drops.add(reason),
             _ => self.drops.add(DropReason::TapFull),
         }
@@ -211,6 +215,7 @@ impl Node {
         self.handle_time(now);
         self.journal.handle_timeout(now);
         self.links.handle_timeout(now);
+        self.switch.handle_timeout(now);
         self.settle(now);
     }
 
@@ -222,10 +227,19 @@ impl Node {
             self.handle_event(now, event);
         }
         self.take_datagrams(now);
+        self.settle_switch(now);
         self.carrier.handle_links(now, !self.routes.is_empty());
         if let Some(on) = self.carrier.poll(now) {
             self.journal.note(now, format!("carrier {}", if on { "on" } else { "off" }));
             self.outputs.push_back(Output::Carrier(on));
+        }
+    }
+
+    fn settle_switch(&mut self, now: Instant) {
+        // Others learn by frames only: nothing is announced to them.
+        while self.switch.poll_moves(now).is_some() || self.switch.poll_gone().is_some() {}
+        while let Some(line) = self.switch.poll_note() {
+            self.journal.note(now, line);
         }
     }
 
@@ -256,7 +270,7 @@ impl Node {
 
     pub fn next_timeout(&mut self) -> Option<Instant> {
         let own = [self.carrier.next_timeout(), self.next_date(), self.journal.next_timeout()];
-        let all = [self.links.next_timeout()].into_iter().chain(own);
+        let all = [self.links.next_timeout(), self.switch.next_timeout()].into_iter().chain(own);
         all.flatten().min()
     }
 
@@ -296,7 +310,7 @@ impl Node {
         self.links.reload(now, config.credentials, config.peers)?;
         self.links.set_fast_detect(config.fast_detect);
         self.handle_renewed(now, floor);
-        self.switch.set_unknown_unicast(config.unknown_unicast);
+        self.switch.configure(config.switch);
         self.carrier.configure(now, config.carrier);
         self.settle(now);
         Ok(())

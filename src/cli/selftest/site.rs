@@ -92,7 +92,7 @@ impl Site {
                 profile: *profile,
                 seed: seed.map_err(|_| "the kernel gives no random numbers")?.expose(),
             },
-            unknown_unicast: network.unknown_unicast,
+            switch: network.switch,
             carrier: carrier::Config { down_delay: Duration::ZERO, ..carrier::Config::default() },
         };
         let node = Node::new(config, now).map_err(|fault| fault.to_string())?;
