@@ -49,6 +49,24 @@ pub const RESPONSES: usize = 16;
 /// Nodes of a mesh that one node knows, itself included. Full: a new node is refused,
 /// what is known stays.
 pub const NODES: usize = 256;
+/// A node's certificate and its intermediates, as they are told to all: bytes and number (protocol). More: a node does not
+/// start with them, and what others tell so is refused.
+pub const CHAIN_MAX: usize = 4096;
+pub const CHAIN_CERTIFICATES: usize = 8;
+/// Bytes of chain and NODE that each node has a place for.
+pub const MEMBER_BYTES: usize = 768;
+/// What chains and NODEs of all nodes may have beyond that: 256 KiB in all. Full: a NODE that needs more is refused, and
+/// what is known of its node stays.
+pub const MEMBER_BYTES_MORE: usize = 64 * 1024;
+/// Chains that are judged anew at a time, when all have to be: each costs a small MIPS router some milliseconds (estimate).
+pub const JUDGEMENTS: usize = 4;
+/// Lines about members that wait to be written, as many as are kept of all. Full: the newest is left out.
+pub const MEMBER_NOTES: usize = EVENTS;
+
+/// Longest CRL that is taken from another node, bytes, and the longest that a message carries (protocol).
+pub const CRL_MAX: usize = 128 * 1024;
+pub const CRL_TOLD: usize = u16::MAX as usize;
+
 /// Links in the announcements of all nodes, each counted at both ends. Full: an announcement is refused whole, the older
 /// one stays.
 pub const NODE_LINKS: usize = 4096;
@@ -150,16 +168,45 @@ pub const REASSEMBLY_PER_LINK: usize = 8;
 /// How long pieces wait for their siblings (protocol).
 pub const REASSEMBLY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// MAC addresses with a known owner, 24 bytes each. Full: the longest unused entry of the owner with most goes,
-/// if unused for [`OWNER_EVICT_AGE`]; otherwise the new address is not learned and its frames still arrive.
+/// MAC addresses with a known owner, a power of two: 22 bytes each on every processor (20 for the entry, 2 for its chain),
+/// 88 KiB. UCI may lower it. Full: the longest unused entry of the node with most goes, if unused for [`OWNER_EVICT_AGE`];
+/// otherwise the new address is not learned and its frames still arrive.
 pub const OWNERS: usize = 4096;
-/// MAC addresses that one remote node may own.
+/// MAC addresses that one remote node may own, and we. Full: of its own the longest unused goes, as above.
 pub const OWNERS_PER_NODE: u16 = 512;
 pub const OWNERS_LOCAL: u16 = 1024;
 pub const OWNER_EVICT_AGE: Duration = Duration::from_secs(60);
 /// A remote address is forgotten after this long without a frame (protocol).
 pub const OWNER_AGE_REMOTE: Duration = Duration::from_secs(900);
 pub const OWNER_AGE_LOCAL: Duration = Duration::from_secs(600);
+/// After a station was seen in its new place, frames that still arrive from the old one do not count for this long (protocol).
+pub const OWNER_HOLD: Duration = Duration::from_secs(2);
+/// Addresses of a node that no path leads to go after this long (protocol).
+pub const OWNER_LOST: Duration = Duration::from_secs(60);
+/// What has grown old is taken out in slices: so many entries at most, and not again before that pause (protocol).
+pub const OWNER_SWEEP: usize = 512;
+pub const OWNER_SWEEP_PAUSE: Duration = Duration::from_secs(5);
+
+/// An address that moves more often than this within that time stays where it is for a while (protocol).
+pub const FLAP_MOVES: usize = 5;
+pub const FLAP_WINDOW: Duration = Duration::from_secs(20);
+pub const FLAP_FREEZE: Duration = Duration::from_secs(180);
+/// Addresses of which moves are remembered, about 50 bytes each. Full: the one that moved longest ago and is not frozen goes.
+pub const FLAPS: usize = 64;
+
+/// Stations in one MAC_MOVE or MAC_GONE of ours: each is signed, and each receiver checks that.
+pub const STATIONS: usize = 64;
+/// Moves that wait to be told, 6 bytes each, and the pause between two messages of them. Full: the move is not told.
+pub const MOVES_WAITING: usize = 256;
+pub const MOVES_PAUSE: Duration = Duration::from_millis(100);
+/// Stations that left and wait to be told of, 8 bytes each. Full: the others stay until the next slice.
+pub const GONE_WAITING: usize = 256;
+
+/// Addresses in the lists (`quicap:mac`) of all certificates, 8 bytes each. Full: the node whose list does not fit may use no
+/// address, and status says so.
+pub const RESERVED: usize = 1024;
+/// Lines of the switch for the log within one turn of the loop. Full: the newest is left out.
+pub const NOTES: usize = 16;
 
 /// `unknown_unicast limited`: after the first flood for one address a second and a third may follow after these pauses
 /// within [`UNKNOWN_PERIOD`], since the first may have met a bridge that was not ready; and floods for all addresses in
@@ -173,8 +220,16 @@ pub const UNKNOWN_MACS: usize = 64;
 /// Frames that wait for the TAP within one turn of the loop. Full: the newest is dropped and counted.
 pub const TAP_QUEUE: usize = 4096;
 
-/// Longest control message that is kept; a longer one of an unknown type is skipped without being stored.
+/// Longest control message that is kept, a CRL excepted, which may have 65,538 bytes; a longer one of an unknown type is
+/// skipped without being stored.
 pub const CONTROL_MESSAGE: usize = 16 * 1024;
+/// Control messages that wait to be sent on one connection, bytes. Full: the message is not taken, and who wanted to say it
+/// is told.
+pub const CONTROL_QUEUE: usize = 256 * 1024;
+/// Frames that fill a connection without a break for this long make way for messages, if one was said within the time
+/// below: long enough that it was said again if it was lost.
+pub const WAY_PATIENCE: Duration = Duration::from_millis(100);
+pub const WAY_AFTER: Duration = Duration::from_secs(3);
 /// Control bytes and messages a link may bring in a second, and how much it may save up (protocol). Beyond it
 /// reading pauses and QUIC's flow control holds the sender.
 pub const CONTROL_RATE_BYTES: u32 = 64 * 1024;
@@ -239,6 +294,9 @@ pub const SUSPECT_MAX: Duration = Duration::from_secs(1);
 /// A suspect connection is given up after three times that, and not before this (protocol).
 pub const DEAD_MIN: Duration = Duration::from_secs(1);
 
+/// A link is withdrawn when its ACKs are overdue for twice that time, and not before this (protocol).
+pub const WITHDRAW_MIN: Duration = Duration::from_millis(300);
+
 /// Changes of addresses, devices and routes are acted on at most this often: they come in swarms.
 pub const NETWORK_CHANGE_PAUSE: Duration = Duration::from_millis(250);
 
@@ -266,6 +324,9 @@ pub const FILES_QUIET: Duration = Duration::from_millis(300);
 pub const FILES_QUIET_MAX: Duration = Duration::from_secs(2);
 /// Whether NTP has answered is looked up this often at most, where nobody tells of it.
 pub const CLOCK_LOOK: Duration = Duration::from_secs(60);
+
+/// Copies of sent datagrams that wait for who watches them. Full: the oldest goes.
+pub const WATCHED: usize = 1024;
 
 /// Lines kept for `quicap status`. Full: the oldest goes.
 pub const EVENTS: usize = 64;

@@ -36,6 +36,8 @@ pub struct MacAddr(pub [u8; 6]);
 
 impl MacAddr {
     pub const BROADCAST: Self = Self([0xFF; 6]);
+    /// To all bridges of the LAN: spanning tree (IEEE 802.1Q-2018, table 8-1).
+    pub const STP: Self = Self([0x01, 0x80, 0xC2, 0, 0, 0]);
 
     /// Broadcast or multicast (IEEE 802-2014, 8.2.2: the I/G bit).
     pub const fn is_group(self) -> bool {
@@ -99,7 +101,7 @@ pub enum DropReason {
     UnknownType,
     /// Pieces whose siblings never came.
     Reassembly,
-    /// The certificate of the neighbor does not permit it.
+    /// The certificate of its origin, or that of another node, does not permit it.
     Rights,
     /// The queue to the TAP was full.
     TapFull,

@@ -53,6 +53,9 @@ fn walk(message: &Message<'_>) {
             assert_eq!(moved.stations.iter().count(), moved.stations.len());
         }
         Message::MacSnapshot(list) => assert_eq!(list.iter().count(), list.len()),
+        Message::Foreign(foreign) => {
+            assert_eq!([foreign.signed(), &foreign.signature].concat(), foreign.body);
+        }
         Message::Hello(_) | Message::Digest(_) | Message::Cost(_) | Message::Crl(_) | Message::Unknown(_) => {}
     }
 }

@@ -4,7 +4,7 @@
 //! Also sets of files that belong together ([`Set`]): staged in a directory beside them, put in place by renames
 //! that can be repeated. Read first: docs/certificates.md, "What a crash leaves behind".
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -56,8 +56,20 @@ pub fn write_standard(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Puts these bytes under this name, whole, in place of what was there.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    put(path, |temporary| write_synced(temporary, bytes, mode))
+}
+
+/// As [`replace`], with exactly this mode: the one that the file had, whatever the umask.
+pub fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    put(path, |temporary| {
+        write_synced(temporary, bytes, mode)?;
+        fs::set_permissions(temporary, Permissions::from_mode(mode))
+    })
+}
+
+fn put(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let temporary = temporary_name(path)?;
-    write_synced(&temporary, bytes, mode)
+    write(&temporary)
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| sync_parent(path))
         .inspect_err(|_| drop(fs::remove_file(&temporary)))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::mesh::switch;
 use crate::node::carrier;
 use crate::pki::rights::is_network_name;
 
@@ -34,7 +35,7 @@ pub(super) fn read(section: &Section, report: &mut Report<'_>) -> Option<Network
         fwmark: reader.option("fwmark", value::fwmark).unwrap_or_default(),
         mtu: reader.option("mtu", value::mtu).unwrap_or_default(),
         carrier: carrier(&mut reader),
-        unknown_unicast: reader.option("unknown_unicast", value::unknown_unicast).unwrap_or_default(),
+        switch: switch(&mut reader),
         fast_detect: reader.option("fast_detect", value::boolean).unwrap_or(false),
         log_level: reader.option("log_level", value::log_level).unwrap_or(LevelFilter::Info),
         peers: Vec::new(),
@@ -91,6 +92,13 @@ fn carrier(reader: &mut Reader<'_, '_>) -> carrier::Config {
         mode: reader.option("carrier", value::carrier_mode).unwrap_or(default.mode),
         up_delay: reader.option("carrier_up_delay", value::delay_s).map_or(default.up_delay, seconds),
         down_delay: reader.option("carrier_down_delay", value::delay_s).map_or(default.down_delay, seconds),
+    }
+}
+
+fn switch(reader: &mut Reader<'_, '_>) -> switch::Config {
+    switch::Config {
+        unknown_unicast: reader.option("unknown_unicast", value::unknown_unicast).unwrap_or_default(),
+        stp_pass: reader.option("stp_pass", value::boolean).unwrap_or_default(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use log::LevelFilter;
 
 use crate::link::peer;
-use crate::mesh::switch::UnknownUnicast;
+use crate::mesh::switch;
 use crate::node::carrier;
 
 use super::fault::{Error, Fault, Warning};
@@ -50,7 +50,7 @@ pub struct Network {
     pub fwmark: u32,
     pub mtu: Mtu,
     pub carrier: carrier::Config,
-    pub unknown_unicast: UnknownUnicast,
+    pub switch: switch::Config,
     /// Idle links are asked every second.
     pub fast_detect: bool,
     pub log_level: LevelFilter,
@@ -91,7 +91,7 @@ const fn list(name: &'static str) -> Known {
 }
 
 /// The options of `config network 'NETWORK'`.
-pub const NETWORK_OPTIONS: [Known; 19] = [
+pub const NETWORK_OPTIONS: [Known; 20] = [
     option("enabled", "1"),
     option("tap", ""),
     option("tun", ""),
@@ -109,6 +109,7 @@ pub const NETWORK_OPTIONS: [Known; 19] = [
     option("carrier_up_delay", "0"),
     option("carrier_down_delay", "5"),
     option("unknown_unicast", "limited"),
+    option("stp_pass", "0"),
     option("fast_detect", "0"),
     option("log_level", "info"),
 ];

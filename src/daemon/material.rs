@@ -156,7 +156,7 @@ fn note(faults: &mut Vec<Fault>, path: &str, complaint: String) {
 fn remedy(refusal: &Refusal, network: &Network) -> String {
     match refusal {
         Refusal::NotYetValid(_) | Refusal::IssuerNotYetValid(_) => "is this node's clock right?".to_owned(),
-        Refusal::Revoked | Refusal::IssuerRevoked => {
+        Refusal::Revoked | Refusal::IssuerRevoked | Refusal::UnsupportedKey => {
             "make a new key (quicap csr --new-key) and have it signed".to_owned()
         }
         Refusal::UnknownIssuer | Refusal::SelfSigned | Refusal::BadSignature => {
@@ -169,9 +169,9 @@ fn remedy(refusal: &Refusal, network: &Network) -> String {
     }
 }
 
-struct Content {
-    bytes: Vec<u8>,
-    mode: u32,
+pub struct Content {
+    pub bytes: Vec<u8>,
+    pub mode: u32,
 }
 
 fn required(path: &str, faults: &mut Vec<Fault>) -> Option<Content> {
@@ -198,7 +198,7 @@ fn read_pem(path: &str) -> io::Result<Content> {
 }
 
 /// Reads a whole regular file of at most [`MAX_BYTES`]. Pipes and devices are refused before they can block.
-fn read(path: &str) -> io::Result<Content> {
+pub fn read(path: &str) -> io::Result<Content> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("is not a regular file"));
     }
@@ -212,19 +212,26 @@ fn read(path: &str) -> io::Result<Content> {
     }
 }
 
-/// What stands in the four files: the same for the same bytes.
-pub fn digest(network: &Network) -> Vec<u8> {
-    let mut all = ring::digest::Context::new(&ring::digest::SHA256);
-    for path in [&network.ca, &network.cert, &network.key, &network.crl] {
-        match read(path) {
-            Ok(content) => {
-                all.update(&content.mode.to_ne_bytes());
-                all.update(ring::digest::digest(&ring::digest::SHA256, &content.bytes).as_ref());
-            }
-            Err(error) => all.update(error.to_string().as_bytes()),
-        }
+/// What stands in a file: the same for the same bytes and mode.
+pub type Digest = [u8; 32];
+
+/// Of the four files, the CRL's last.
+pub fn digest(network: &Network) -> Vec<Digest> {
+    [&network.ca, &network.cert, &network.key, &network.crl].map(|path| file_digest(path)).into()
+}
+
+pub fn file_digest(path: &str) -> Digest {
+    match read(path) {
+        Ok(content) => content_digest(content.mode, &content.bytes),
+        Err(error) => content_digest(0, error.to_string().as_bytes()),
     }
-    all.finish().as_ref().to_owned()
+}
+
+pub fn content_digest(mode: u32, bytes: &[u8]) -> Digest {
+    let mut all = ring::digest::Context::new(&ring::digest::SHA256);
+    all.update(&(mode & 0o7777).to_ne_bytes());
+    all.update(bytes);
+    all.finish().as_ref().first_chunk().copied().unwrap_or_default()
 }
 
 /// The text of a configuration file, with the same care.

@@ -4,6 +4,7 @@
 mod control;
 mod follow;
 mod inside;
+pub mod lists;
 pub mod material;
 mod moving;
 pub mod notices;
@@ -202,7 +203,7 @@ fn make_node(
             profile: *profile,
             seed: random_seed()?,
         },
-        unknown_unicast: network.unknown_unicast,
+        switch: network.switch,
         carrier: network.carrier,
     };
     Node::new(config, now()).map_err(|fault| Failure::certificate(format!("{}: {fault}", network.cert)))

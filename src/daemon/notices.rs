@@ -9,10 +9,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{RUN_DIRECTORY, material};
+use super::material::{self, Digest};
+use super::{RUN_DIRECTORY, lists};
 use crate::config::Network;
 use crate::limits;
 use crate::pki::timekeeper::Reading;
+use crate::pki::verify::Trust;
 use crate::sys::timer::Steps;
 use crate::sys::watch::Watch;
 
@@ -29,12 +31,12 @@ pub struct Notices {
     /// The files of the certificate have changed: since when, and when they have been quiet for long enough.
     changed: Option<(Instant, Instant)>,
     /// What stood in them when they were last taken or refused.
-    digest: Vec<u8>,
+    digest: Vec<Digest>,
 }
 
 impl Notices {
     /// `digest`: what stood in the files before they were read.
-    pub fn open(network: &Network, digest: Vec<u8>, now: Instant) -> Self {
+    pub fn open(network: &Network, digest: Vec<Digest>, now: Instant) -> Self {
         let steps =
             Steps::new().inspect_err(|error| log::debug!("steps of the clock are not heard: {error}"));
         let mark = Path::new(RUN_DIRECTORY).join(CLOCK_TRUSTED);
@@ -116,6 +118,20 @@ impl Notices {
         other
     }
 
+    /// Brings the lists that other nodes told into the file, so that they count after a restart. What was written is not
+    /// read again; what somebody else has put into the files meanwhile is. Tells whether the file has changed.
+    ///
+    /// # Errors
+    /// One line: the file is damaged, would be too long, or cannot be written.
+    pub fn keep_lists(&mut self, network: &Network, trust: &Trust) -> Result<bool, String> {
+        let before = material::file_digest(&network.crl);
+        let Some(written) = lists::write(&network.crl, trust)? else { return Ok(false) };
+        if let Some(known) = self.digest.last_mut().filter(|known| **known == before) {
+            *known = material::content_digest(written.mode, &written.bytes);
+        }
+        Ok(true)
+    }
+
     /// What the clock shows. Costs a system call now and then.
     pub fn read_clock(&mut self, now: Instant) -> Reading {
         if now >= self.look {
@@ -148,6 +164,9 @@ fn unix() -> Duration {
 mod tests {
     use super::*;
     use crate::config;
+    use crate::pki::bundle::crls_to_pem;
+    use crate::pki::ca::{Authority, Validity, create};
+    use crate::pki::csr::generate_key;
 
     struct Directory(PathBuf);
 
@@ -199,6 +218,38 @@ mod tests {
         directory.put("other", "new");
         notices.hear(later);
         assert!(!notices.files_are_due(later + limits::FILES_QUIET, &network), "the same bytes");
+    }
+
+    #[test]
+    fn lists_of_other_nodes_are_kept_without_being_read_again() {
+        let (directory, start) = (Directory::new("lists"), Instant::now());
+        let network = directory.network();
+        let key = generate_key().unwrap();
+        let ca = create("home", key.as_bytes(), Validity::days(0, 9000)).unwrap();
+        let authority = Authority::from_pem(key.as_bytes(), ca.as_bytes()).unwrap();
+        let list = |number| authority.revoke(number, &[], 1000).unwrap();
+        let trust = |number| {
+            let trust = Trust::from_pem("home", ca.as_bytes(), None).unwrap();
+            trust.with_crl(&list(number).der).unwrap().unwrap()
+        };
+        directory.put("cert", "certificate");
+        let mut notices = Notices::open(&network, material::digest(&network), start);
+        let due = start + limits::FILES_QUIET;
+        let first = trust(1);
+        assert_eq!(notices.keep_lists(&network, &first), Ok(true));
+        notices.hear(start);
+        assert_eq!(notices.next_timeout(), Some(due));
+        assert!(!notices.files_are_due(due, &network), "we know what we wrote");
+        assert_eq!(notices.keep_lists(&network, &first), Ok(false));
+        // Somebody else writes to the same files, or to this one: that is read.
+        directory.put("cert", "another");
+        assert_eq!(notices.keep_lists(&network, &trust(2)), Ok(true));
+        notices.hear(start);
+        assert!(notices.files_are_due(due, &network));
+        directory.put("crl", &crls_to_pem(&[list(4)]));
+        assert_eq!(notices.keep_lists(&network, &trust(3)), Ok(false));
+        notices.hear(start);
+        assert!(notices.files_are_due(due, &network), "the newer one is taken over");
     }
 
     #[test]

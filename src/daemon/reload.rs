@@ -55,7 +55,7 @@ fn try_reload(daemon: &mut Loop<'_>, now: Instant) -> Result<(), String> {
     let config = Reload {
         credentials: credentials(material),
         peers: network.peers.clone(),
-        unknown_unicast: network.unknown_unicast,
+        switch: network.switch,
         carrier: network.carrier,
         fast_detect: network.fast_detect,
     };
@@ -128,7 +128,7 @@ fn needs_restart(old: &Network, new: &Network) -> Vec<&'static str> {
         key: _,
         crl: _,
         carrier: _,
-        unknown_unicast: _,
+        switch: _,
         fast_detect: _,
         log_level: _,
         peers: _,

@@ -85,14 +85,15 @@ fn tap(tap: &Tap) -> TapStatus {
 
 fn tables(daemon: &Loop<'_>) -> Vec<TableStatus> {
     let links = daemon.node.links();
-    [
-        ("owners", daemon.node.switch().owners().len(), limits::OWNERS),
+    let switch = daemon.node.switch().tables().map(|table| (table.name, table.used, table.capacity));
+    let links = [
         ("links", links.iter().count(), limits::LINKS),
         ("connections", links.connections_used(), limits::CONNECTIONS),
         ("reassembly", links.rejoining(), limits::REASSEMBLY),
-    ]
-    .map(|(name, used, capacity)| TableStatus { name, used: used as u64, capacity: capacity as u64 })
-    .into()
+    ];
+    let all = switch.into_iter().chain(links);
+    all.map(|(name, used, capacity)| TableStatus { name, used: used as u64, capacity: capacity as u64 })
+        .collect()
 }
 
 fn link(daemon: &Loop<'_>, began: Instant, link: &Link) -> LinkStatus {
@@ -150,13 +151,18 @@ fn neighbor(daemon: &Loop<'_>, link: &Link) -> Option<NodeStatus> {
 }
 
 fn counters(daemon: &Loop<'_>) -> Vec<Count> {
-    let counters = daemon.node.counters();
+    let (counters, macs) = (daemon.node.counters(), daemon.node.switch().owners().counters());
     vec![
         ("tap_rx_frames", counters.tap_rx_frames),
         ("tap_tx_frames", counters.tap_tx_frames),
         ("tap_rx_bytes", counters.tap_rx_bytes),
         ("tap_tx_bytes", counters.tap_tx_bytes),
-        ("macs_not_learned", daemon.node.switch().owners().not_learned()),
+        ("macs_not_learned", macs.not_learned),
+        ("macs_moved", macs.moves),
+        ("macs_refused", macs.refused),
+        ("macs_frozen", macs.frozen),
+        ("macs_evicted", macs.evicted),
+        ("macs_untold", macs.untold),
         ("initials_ignored", daemon.node.links().initials_ignored()),
     ]
 }

@@ -162,10 +162,18 @@ impl Loop<'_> {
             match output {
                 Output::Carrier(on) => self.set_carrier(on)?,
                 Output::Resolve(query) => self.resolve(time, query),
+                Output::Crls => self.keep_crls(time),
             }
         }
         self.transmit(time, state);
         self.write_tap()
+    }
+
+    /// Other nodes told a list of revoked certificates: it is to count after a restart as well.
+    fn keep_crls(&mut self, time: Instant) {
+        if let Err(line) = self.notices.keep_lists(&self.network, self.node.links().trust()) {
+            self.node.caution(time, line);
+        }
     }
 
     /// Addresses need no name server.

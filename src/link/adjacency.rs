@@ -1,7 +1,7 @@
 //! A link comes up, changes its connection and goes down, and who is told.
 //! Does not judge certificates. Read first: docs/protocol.md, "Links".
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::connection::{Attempt, Connection, Role, Settled, Stage};
 use super::peer::{Slot, State};
@@ -40,7 +40,7 @@ impl Links {
         if let Some(old) = replaced.and_then(|old| self.table.find_mut(old)) {
             old.linger(now);
         }
-        self.rechoose(link);
+        self.rechoose(now, link);
         if first {
             self.announce_up(now, link, &facts);
         }
@@ -161,7 +161,7 @@ impl Links {
         if was_up && !link.is_up() {
             self.take_down(now, id, reason);
         } else if was_up {
-            self.rechoose(id);
+            self.rechoose(now, id);
         } else if !link.is_up() && !replaced {
             if link.config.is_none() {
                 self.events.push_back(Event::Refusal(reason.clone()));
@@ -179,7 +179,7 @@ impl Links {
         let Some(link) = self.link_mut(id) else { return };
         let line = format!("link {}: down: {reason}", link.title());
         link.state = State::Down;
-        link.active = None;
+        (link.active, link.talks) = (None, None);
         link.reason = reason;
         link.since = now;
         self.rejoiner.forget(id);
@@ -207,10 +207,11 @@ impl Links {
             self.handle_peer_moved(now, slot, id);
         }
         if settled.measured {
+            self.measured |= 1_u64.checked_shl(id.0.into()).unwrap_or(0);
             self.compare_roles(now, id);
         }
         if settled.recovered || settled.measured {
-            self.rechoose(id);
+            self.rechoose(now, id);
         }
     }
 
@@ -224,23 +225,45 @@ impl Links {
         }
     }
 
-    /// Decides anew which connection of a link carries.
-    pub(super) fn rechoose(&mut self, id: LinkId) {
-        let table = &self.table;
+    /// Decides anew which connection of a link carries frames, and which messages.
+    pub(super) fn rechoose(&mut self, now: Instant, id: LinkId) {
+        let (table, me) = (&self.table, self.config.credentials.me.id);
         let Some(link) = self.links.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
         let suspect = link.choose(|slot| table.find(slot).is_none_or(Connection::is_suspect));
-        let state = if suspect { State::Suspect } else { State::Up };
-        if link.is_up() && link.state != state {
-            let before = core::mem::replace(&mut link.state, state);
-            link.reason = if suspect { "no acknowledgement for too long".to_owned() } else { String::new() };
-            if matches!((before, state), (State::Up, State::Suspect) | (State::Suspect, State::Up)) {
-                let line = format!("link {}: {}", link.title(), state.name());
-                self.events.push_back(Event::Detail(line));
-            }
+        let control = link.control(me);
+        let before = core::mem::replace(&mut link.talks, control);
+        if before.is_some() && control.is_some() && before != control {
+            self.events.push_back(Event::Resync { link: id });
         }
+        self.show_suspicion(now, id, suspect);
+    }
+
+    /// Tells when a link that is up begins to be suspect, and when that is over.
+    fn show_suspicion(&mut self, now: Instant, id: LinkId, suspect: bool) {
+        let state = if suspect { State::Suspect } else { State::Up };
+        let Some(link) = self.link_mut(id).filter(|link| link.is_up() && link.state != state) else { return };
+        let before = core::mem::replace(&mut link.state, state);
+        link.reason = if suspect { "no acknowledgement for too long".to_owned() } else { String::new() };
+        let line = format!("link {}: {}", link.title(), state.name());
+        match (before, state) {
+            (State::Up, State::Suspect) => {
+                let withdraw_after = self.withdraw_after(now, id);
+                self.events.push_back(Event::Suspect { link: id, withdraw_after });
+            }
+            (State::Suspect, State::Up) => self.events.push_back(Event::Recovered { link: id }),
+            _ => return,
+        }
+        self.events.push_back(Event::Detail(line));
+    }
+
+    /// How long the connection of a suspect link that was heard last is still worth waiting for.
+    fn withdraw_after(&self, now: Instant, id: LinkId) -> Duration {
+        let connections = self.link(id).into_iter().flat_map(|link| &link.connections);
+        let ends = connections.filter_map(|(slot, _)| self.table.find(*slot)?.liveness.withdraw_at());
+        ends.max().map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
     }
 }
 
-fn milliseconds(duration: std::time::Duration) -> String {
+fn milliseconds(duration: Duration) -> String {
     format!("{} ms", duration.as_millis())
 }

@@ -206,9 +206,6 @@ impl Links {
     pub(super) fn handle_hello(&mut self, now: Instant, slot: Slot, hello: &OwnedHello) {
         let Some(connection) = self.table.find(slot) else { return };
         let (Some(member), Some(link)) = (&connection.member, connection.link) else { return };
-        if connection.is_up() {
-            return self.give_up(now, slot, CloseCode::Protocol, "a second HELLO");
-        }
         let refused = check_hello(hello, member, &self.config.network).err();
         match refused.or_else(|| self.conflict(slot, member)) {
             None => {

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quinn_proto::{ConnectionError, ConnectionHandle, Dir, Event, StreamEvent, VarInt};
+use quinn_proto::{ConnectionError, ConnectionHandle, Dir, Event, VarInt};
 
 use rustls::pki_types::CertificateDer;
 
@@ -21,6 +21,7 @@ use super::control::{ControlStream, OwnedHello};
 use super::liveness::{Action, Liveness, Path};
 use super::meter::{LossMeter, RttMeter};
 use super::reason;
+use super::way::Way;
 use super::window;
 use crate::limits;
 use crate::pki::tls;
@@ -79,13 +80,14 @@ pub struct Connection {
     /// With role client.
     pub attempt: Option<Attempt>,
     pub began: Instant,
-    liveness: Liveness,
-    control: ControlStream,
+    pub(super) liveness: Liveness,
+    pub(super) control: ControlStream,
     /// A stage that must be over by then.
     deadline: Instant,
     max_datagram: usize,
     /// Bytes of DATAGRAM frames in the packet that the queue is filling now.
     filled: usize,
+    pub(super) way: Way,
     loss: LossMeter,
     rtt: RttMeter,
     /// PINGs still to be sent to measure the round trip, one after the answer to the other.
@@ -135,6 +137,7 @@ impl Connection {
             deadline: now + limits::DIAL_TIMEOUT,
             max_datagram: 0,
             filled: 0,
+            way: Way::default(),
             loss: LossMeter::default(),
         }
     }
@@ -186,6 +189,9 @@ impl Connection {
 
     /// Queues an overlay datagram. [`DropReason::LinkFull`]: an older one had to make room.
     pub fn send(&mut self, now: Instant, datagram: Bytes) -> Result<(), DropReason> {
+        if self.way.is_closed() {
+            return Err(DropReason::LinkFull);
+        }
         let mut datagrams = self.quinn.datagrams();
         let full = datagrams.send_buffer_space() < datagram.len();
         let length = datagram.len();
@@ -208,8 +214,11 @@ impl Connection {
     }
 
     /// The queue was sent as far as it may be: the next datagram begins a packet.
-    pub fn flushed(&mut self) {
+    pub fn flushed(&mut self, now: Instant) {
         self.filled = 0;
+        let open = self.quinn.congestion_state().window() > 0;
+        let space = self.quinn.datagrams().send_buffer_space();
+        self.way.flushed(now, open, space);
     }
 
     /// The handshake is over and the peer is who it should be: says HELLO.
@@ -217,7 +226,9 @@ impl Connection {
         self.stage = Stage::Greeting;
         self.deadline = now + limits::HELLO_TIMEOUT;
         self.max_datagram = self.quinn.datagrams().max_size().unwrap_or(0);
-        Message::Hello(hello.clone()).emit(&mut self.control.outgoing);
+        let mut message = Vec::new();
+        Message::Hello(hello.clone()).emit(&mut message);
+        self.control.put(&message);
         if self.role == Role::Client {
             self.control.stream = self.quinn.streams().open(Dir::Bi);
         }
@@ -248,6 +259,7 @@ impl Connection {
     /// HELLO of the peer was accepted.
     pub fn set_up(&mut self, now: Instant, keep_alive: Duration) {
         self.stage = Stage::Up;
+        self.control.ready = true;
         self.liveness = Liveness::new(now, self.quinn.rtt());
         self.liveness.set_keep_alive(keep_alive);
         let acks = window::acknowledged(self.quinn.congestion_state());
@@ -304,11 +316,11 @@ impl Connection {
                 _ => {}
             }
         }
-        if self.stage != Stage::Greeting && self.stage != Stage::Up {
+        if self.stage != Stage::Greeting {
             return None;
         }
-        match self.control.next(now, &mut self.quinn) {
-            Ok(message) => message.map(Report::Hello),
+        match self.control.hello(now, &mut self.quinn) {
+            Ok(hello) => hello.map(Report::Hello),
             Err(reason) => {
                 self.close(now, CloseCode::Protocol, reason);
                 Some(Report::Lost { reason: reason.to_owned(), code: None })
@@ -326,34 +338,6 @@ impl Connection {
 
     fn stage_before_loss(&self) -> reason::Phase {
         if self.member.is_some() { reason::Phase::Established } else { reason::Phase::Handshake }
-    }
-
-    fn handle_stream(&mut self, now: Instant, event: StreamEvent) {
-        match event {
-            StreamEvent::Opened { dir: Dir::Bi } => self.accept_streams(now),
-            StreamEvent::Writable { .. } => self.write_control(now),
-            _ => {}
-        }
-    }
-
-    /// The first stream of the client is the control stream; nothing else is spoken yet, so others are refused.
-    fn accept_streams(&mut self, now: Instant) {
-        while let Some(id) = self.quinn.streams().accept(Dir::Bi) {
-            if self.role == Role::Server && self.control.stream.is_none() {
-                self.control.stream = Some(id);
-                self.write_control(now);
-            } else {
-                let code = VarInt::from_u32(CloseCode::Protocol as u32);
-                let _ = self.quinn.recv_stream(id).stop(code);
-                let _ = self.quinn.send_stream(id).reset(code);
-            }
-        }
-    }
-
-    fn write_control(&mut self, now: Instant) {
-        if self.control.write(&mut self.quinn) {
-            self.liveness.sent(now);
-        }
     }
 
     /// Takes note of ACKs, of the path MTU and of where the peer is; call once after a batch of input.
@@ -394,6 +378,7 @@ impl Connection {
         if self.quinn.poll_timeout().is_some_and(|due| due <= now) {
             self.quinn.handle_timeout(now);
         }
+        self.control.handle_timeout(now);
         match self.stage {
             Stage::Up => self.handle_liveness(now),
             Stage::Closed => None,

@@ -1,6 +1,7 @@
 //! The control stream of one connection: whole messages out of it, and how many a peer may send.
 //! Does not act on messages. Read first: docs/protocol.md, "Control stream".
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use quinn_proto::{ReadError, StreamId};
@@ -11,6 +12,11 @@ use crate::wire::control::{self, Message, Next};
 
 /// Why a connection is closed whose peer says more than it may for too long.
 const FLOOD: &str = "floods the control stream";
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 4096;
+/// Larger buffers are given back once the long message is through.
+const KEPT: usize = 2 * CHUNK;
 
 /// HELLO as it outlives the buffer that it was read from.
 #[derive(Clone, Debug)]
@@ -25,8 +31,11 @@ pub struct OwnedHello {
 /// The one bidirectional stream that the client opens.
 pub struct ControlStream {
     pub stream: Option<StreamId>,
-    pub outgoing: Vec<u8>,
+    outgoing: VecDeque<u8>,
+    /// At most one message that is not whole yet, and what was read with its end.
     incoming: Vec<u8>,
+    /// There may be messages to read.
+    pub ready: bool,
     /// Bytes of a long message of an unknown type that are still to come.
     skip: usize,
     budget: Budget,
@@ -38,33 +47,86 @@ impl ControlStream {
     pub fn new(now: Instant) -> Self {
         Self {
             stream: None,
-            outgoing: Vec::new(),
+            outgoing: VecDeque::new(),
             incoming: Vec::new(),
+            ready: false,
             skip: 0,
             budget: Budget::new(now),
             resume_at: None,
         }
     }
 
-    /// True: something was written.
-    pub fn write(&mut self, quinn: &mut quinn_proto::Connection) -> bool {
-        let Some(stream) = self.stream.filter(|_| !self.outgoing.is_empty()) else { return false };
-        let written = quinn.send_stream(stream).write(&self.outgoing).unwrap_or(0);
-        self.outgoing.drain(..written);
-        written > 0
+    /// Bytes that wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.outgoing.len()
     }
 
-    /// The next HELLO; other messages are skipped. An error is the reason to close the connection.
-    pub fn next(
+    /// Puts a message behind those that wait.
+    pub fn put(&mut self, message: &[u8]) {
+        self.outgoing.extend(message);
+    }
+
+    /// True: something was written.
+    pub fn write(&mut self, quinn: &mut quinn_proto::Connection) -> bool {
+        let Some(stream) = self.stream else { return false };
+        let before = self.outgoing.len();
+        loop {
+            let (front, _) = self.outgoing.as_slices();
+            let written = quinn.send_stream(stream).write(front).unwrap_or(0);
+            self.outgoing.drain(..written);
+            if written == 0 || self.outgoing.is_empty() {
+                break;
+            }
+        }
+        if self.outgoing.is_empty() && self.outgoing.capacity() > KEPT {
+            self.outgoing = VecDeque::new();
+        }
+        self.outgoing.len() < before
+    }
+
+    /// The peer's HELLO; what it says before is skipped. An error is the reason to close the connection.
+    pub fn hello(
         &mut self,
         now: Instant,
         quinn: &mut quinn_proto::Connection,
     ) -> Result<Option<OwnedHello>, &'static str> {
+        self.next(now, quinn, |message, _| Ok(owned(message)))
+    }
+
+    /// The next message that may be of use, header included. An error is the reason to close the connection.
+    pub fn message(
+        &mut self,
+        now: Instant,
+        quinn: &mut quinn_proto::Connection,
+    ) -> Result<Option<Vec<u8>>, &'static str> {
+        let next = self.next(now, quinn, |message, bytes| match message {
+            Message::Hello(_) => Err("a second HELLO"),
+            Message::Unknown(_) => Ok(None),
+            _ => Ok(Some(bytes.to_vec())),
+        });
+        self.ready = matches!(next, Ok(Some(_)));
+        next
+    }
+
+    /// The budget grows again.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.resume_at.is_some_and(|at| at <= now) {
+            self.resume_at = None;
+            self.ready = true;
+        }
+    }
+
+    fn next<T>(
+        &mut self,
+        now: Instant,
+        quinn: &mut quinn_proto::Connection,
+        pick: impl Fn(&Message<'_>, &[u8]) -> Result<Option<T>, &'static str>,
+    ) -> Result<Option<T>, &'static str> {
         self.budget.refill(now);
         self.resume_at = None;
         loop {
-            if let Some(message) = self.parse()? {
-                return Ok(Some(message));
+            if let Some(picked) = self.parse(&pick)? {
+                return Ok(Some(picked));
             }
             if self.budget.is_empty() {
                 self.resume_at = Some(now + Duration::from_secs(1));
@@ -77,8 +139,11 @@ impl ControlStream {
         }
     }
 
-    /// Messages that are here as a whole; stops at a HELLO.
-    fn parse(&mut self) -> Result<Option<OwnedHello>, &'static str> {
+    /// Goes through the messages that are here as a whole, to the first that is picked.
+    fn parse<T>(
+        &mut self,
+        pick: impl Fn(&Message<'_>, &[u8]) -> Result<Option<T>, &'static str>,
+    ) -> Result<Option<T>, &'static str> {
         while !self.budget.is_empty() {
             let skipped = self.skip.min(self.incoming.len());
             self.incoming.drain(..skipped);
@@ -92,10 +157,13 @@ impl ControlStream {
                 }
                 Ok(Next::Message(message, taken)) => {
                     self.budget.spend_message();
-                    let hello = owned(&message);
+                    let picked = pick(&message, self.incoming.get(..taken).unwrap_or_default());
                     self.incoming.drain(..taken);
-                    if hello.is_some() {
-                        return Ok(hello);
+                    if self.incoming.capacity() > KEPT {
+                        self.incoming.shrink_to(0);
+                    }
+                    if let Some(picked) = picked? {
+                        return Ok(Some(picked));
                     }
                 }
             }
@@ -109,7 +177,7 @@ impl ControlStream {
         let mut receive = quinn.recv_stream(stream);
         let Ok(mut chunks) = receive.read(true) else { return Err("the control stream was closed") };
         let mut more = false;
-        let result = match chunks.next(4096) {
+        let result = match chunks.next(CHUNK) {
             Ok(Some(chunk)) => {
                 self.budget.spend_bytes(chunk.bytes.len());
                 self.incoming.extend_from_slice(&chunk.bytes);

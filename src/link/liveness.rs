@@ -123,6 +123,11 @@ impl Liveness {
         }
     }
 
+    /// Until when a suspect connection is worth waiting for before others are told (protocol); `None`: it owes nothing.
+    pub fn withdraw_at(&self) -> Option<Instant> {
+        self.waiting.map(|since| since + (self.patience() * 2).max(limits::WITHDRAW_MIN))
+    }
+
     /// Call until it returns `None`.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Action> {
         self.forgive_own_pause(now);

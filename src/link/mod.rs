@@ -2,12 +2,14 @@
 //! Never: sockets, files, the mesh. Read first: RFC 9000, RFC 9221, docs/protocol.md.
 //!
 //! Overlay datagrams go in by [`Links::send`] and come out by [`Links::poll_datagram`]; UDP datagrams go in by
-//! [`Links::handle_datagram`] and come out by [`Links::poll_transmit`]. After a batch of input: [`Links::settle`].
+//! [`Links::handle_datagram`] and come out by [`Links::poll_transmit`]; control messages go in by [`Links::say`] and come out
+//! by [`Links::poll_message`]. After a batch of input: [`Links::settle`].
 
 mod adjacency;
 mod admission;
 pub mod connection;
 mod control;
+mod data;
 pub mod dial;
 mod dialing;
 mod expiry;
@@ -19,11 +21,13 @@ mod moving;
 pub mod peer;
 mod race;
 mod reason;
-mod receive;
 mod reload;
 mod select;
+mod settle;
 mod table;
+mod talk;
 pub mod transport;
+mod way;
 pub mod window;
 
 use std::collections::VecDeque;
@@ -35,7 +39,7 @@ use bytes::{Bytes, BytesMut};
 use quinn_proto::crypto::rustls::QuicServerConfig;
 use quinn_proto::{DatagramEvent, Endpoint, ServerConfig};
 
-use self::connection::{Connection, Overdue, Report, Role, Stage};
+use self::connection::{Connection, Role};
 use self::fragment::{Rejoiner, Splitter};
 use self::gate::Gate;
 use self::peer::{Link, Slot};
@@ -105,6 +109,20 @@ pub enum Event {
     Down {
         link: LinkId,
     },
+    /// No connection of the link answers: other ways are to be preferred, and if it is still so after this time, others
+    /// are to be told.
+    Suspect {
+        link: LinkId,
+        withdraw_after: Duration,
+    },
+    /// It is suspect no more.
+    Recovered {
+        link: LinkId,
+    },
+    /// The link stays up, and another connection carries control messages than before: the last may be lost.
+    Resync {
+        link: LinkId,
+    },
     /// Look a name up and tell [`Links::handle_resolved`].
     Resolve(Query),
     /// A line for the log and for status.
@@ -151,6 +169,14 @@ pub struct Links {
     rejoiner: Rejoiner,
     events: VecDeque<Event>,
     datagrams: VecDeque<(LinkId, Bytes)>,
+    /// Whose message was taken last: the others go first.
+    heard: (LinkId, Slot),
+    /// Messages that did not find room.
+    unsaid: u64,
+    /// Links whose round trip was measured, one bit each.
+    measured: u64,
+    /// Copies of what was sent, if somebody watches.
+    watched: Option<VecDeque<(LinkId, Bytes)>>,
     responses: VecDeque<(Transmit, Vec<u8>)>,
     scratch: Vec<u8>,
     pub drops: Drops,
@@ -182,6 +208,10 @@ impl Links {
             rejoiner: Rejoiner::new(now),
             events: VecDeque::new(),
             datagrams: VecDeque::new(),
+            heard: (LinkId(0), 0),
+            unsaid: 0,
+            measured: 0,
+            watched: None,
             responses: VecDeque::new(),
             scratch: Vec::new(),
             drops: Drops::default(),
@@ -199,6 +229,10 @@ impl Links {
 
     pub fn me(&self) -> &Member {
         &self.config.credentials.me
+    }
+
+    pub fn credentials(&self) -> &Credentials {
+        &self.config.credentials
     }
 
     pub fn trust(&self) -> &Trust {
@@ -227,6 +261,19 @@ impl Links {
 
     pub fn connection(&self, slot: Slot) -> Option<&Connection> {
         self.table.find(slot)
+    }
+
+    /// Links whose round trip was measured since the last call, one bit for each id.
+    pub fn take_measured(&mut self) -> u64 {
+        const _: () = assert!(limits::LINKS <= u64::BITS as usize);
+        core::mem::take(&mut self.measured)
+    }
+
+    /// Round trip of the connection in use, without the queues on the way; the smoothed one until that is known. `None`: the
+    /// link is down.
+    pub fn least_rtt(&self, link: LinkId) -> Option<Duration> {
+        let connection = self.table.find(self.link(link)?.active?)?;
+        Some(connection.least_rtt().unwrap_or_else(|| connection.rtt()))
     }
 
     /// Largest overlay datagram that every link which is up carries in one piece; `None`: no link is up.
@@ -302,117 +349,6 @@ impl Links {
         }
     }
 
-    /// Hands an overlay datagram to the connection that carries for this link, in pieces if it must be.
-    pub fn send(&mut self, now: Instant, link: LinkId, datagram: &Bytes) -> Result<(), DropReason> {
-        let link =
-            self.links.get_mut(usize::from(link.0)).and_then(Option::as_mut).ok_or(DropReason::NoRoute)?;
-        let slot = link.active.ok_or(DropReason::NoRoute)?;
-        let connection = self.table.find_mut(slot).ok_or(DropReason::NoRoute)?;
-        link.tx_bytes += datagram.len() as u64;
-        let max = connection.max_datagram();
-        let result = if datagram.len() <= max {
-            connection.send(now, datagram.clone())
-        } else {
-            let pieces = self.splitter.split(datagram, max, connection.room()).ok_or(DropReason::TooBig)?;
-            // All of them, even if an older one had to make room: without one the others are worth nothing.
-            pieces.map(|piece| connection.send(now, piece)).fold(Ok(()), Result::and)
-        };
-        self.table.touch(slot);
-        result
-    }
-
-    /// Works off what the input since the last call has set going.
-    pub fn settle(&mut self, now: Instant) {
-        while let Some(slot) = self.table.next_touched() {
-            self.settle_connection(now, slot);
-        }
-    }
-
-    fn settle_connection(&mut self, now: Instant, slot: Slot) {
-        self.exchange_events(slot);
-        while let Some(report) = self.table.find_mut(slot).and_then(|connection| connection.poll(now)) {
-            match report {
-                Report::Connected => self.handle_connected(now, slot),
-                Report::Hello(hello) => self.handle_hello(now, slot, &hello),
-                Report::Lost { reason, code } => self.handle_lost(now, slot, reason, code),
-            }
-        }
-        let Some(connection) = self.table.find_mut(slot) else { return };
-        let settled = connection.settle(now);
-        if let Some(link) = connection.link.filter(|_| connection.is_up()) {
-            self.handle_settled(now, slot, link, settled);
-        }
-        self.exchange_events(slot);
-        self.table.remove_drained(slot);
-    }
-
-    /// Carries events between a connection and its endpoint.
-    fn exchange_events(&mut self, slot: Slot) {
-        let Some(connection) = self.table.find_mut(slot) else { return };
-        let endpoint = if connection.role == Role::Server { &mut self.listener } else { &mut self.dialer };
-        while let Some(event) = connection.quinn.poll_endpoint_events() {
-            if let Some(answer) = endpoint.handle_event(connection.handle, event) {
-                connection.quinn.handle_event(answer);
-            }
-        }
-    }
-
-    pub fn next_timeout(&mut self) -> Option<Instant> {
-        let dialers = self.links.iter().flatten().filter_map(|link| link.dialer.next_timeout()).min();
-        [dialers, self.table.next_timeout()].into_iter().flatten().min()
-    }
-
-    pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some((slot, overdue)) = self.table.handle_timeout(now) {
-            self.handle_overdue(now, slot, overdue);
-        }
-        self.poll_dialers(now);
-        self.settle(now);
-    }
-
-    fn handle_overdue(&mut self, now: Instant, slot: Slot, overdue: Overdue) {
-        let Some(connection) = self.table.find_mut(slot) else { return };
-        let remote = connection.remote();
-        match overdue {
-            Overdue::Late => {
-                if let Some(link) = connection.link {
-                    self.probe_others(now, slot, link);
-                }
-            }
-            Overdue::Suspect => {
-                if let Some(id) = connection.link {
-                    self.link_mut(id).into_iter().for_each(|link| link.suspicions += 1);
-                    self.rechoose(id);
-                }
-            }
-            Overdue::Dead => {
-                connection.close(now, CloseCode::Dead, "no acknowledgement for too long");
-                self.handle_lost(now, slot, format!("{remote} answers no more"), None);
-            }
-            Overdue::Stage => self.handle_overdue_stage(now, slot),
-        }
-    }
-
-    /// A stage took too long, or as long as it was meant to.
-    fn handle_overdue_stage(&mut self, now: Instant, slot: Slot) {
-        let Some(connection) = self.table.find_mut(slot) else { return };
-        let (remote, stage, link) = (connection.remote(), connection.stage, connection.link);
-        if matches!(stage, Stage::Measuring | Stage::Lingering) {
-            connection.close(now, CloseCode::Replaced, "another connection carries");
-            return link.into_iter().for_each(|link| self.remove_if_unused(link));
-        }
-        connection.close(now, CloseCode::Protocol, "no HELLO in time");
-        if link.is_none() {
-            let line = format!("{remote}: handshake not finished in time");
-            return self.events.push_back(Event::Detail(line));
-        }
-        let reason = match stage {
-            Stage::Greeting => format!("no HELLO from {remote} in time"),
-            _ => reason::no_answer(remote),
-        };
-        self.handle_lost(now, slot, reason, None);
-    }
-
     fn add_link(&mut self, now: Instant, config: Option<peer::Config>) -> Option<LinkId> {
         let place = self.links.iter().position(Option::is_none)?;
         let id = LinkId(place as u8);
@@ -447,18 +383,13 @@ impl Links {
             match connection.quinn.poll_transmit(now, segments.max(1), buffer) {
                 Some(transmit) => return Some(outgoing(socket, &transmit)),
                 None => {
-                    connection.flushed();
+                    connection.flushed(now);
                     self.table.sent(slot);
                 }
             }
         }
         self.splitter.reclaim();
         None
-    }
-
-    /// A whole overlay datagram from a peer, with its header and as it came: of any type but FRAG.
-    pub fn poll_datagram(&mut self) -> Option<(LinkId, Bytes)> {
-        self.datagrams.pop_front()
     }
 
     pub fn poll_event(&mut self) -> Option<Event> {

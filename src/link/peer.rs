@@ -86,6 +86,8 @@ pub struct Link {
     pub selector: Selector,
     /// The one that carries.
     pub active: Option<Slot>,
+    /// The one that carries control messages, as last seen.
+    pub talks: Option<Slot>,
     pub state: State,
     /// Why it is not up.
     pub reason: String,
@@ -113,6 +115,7 @@ impl Link {
             connections: Vec::new(),
             selector: Selector::new(),
             active: None,
+            talks: None,
             state: State::Down,
             reason: if waits { "waits for the peer to dial".to_owned() } else { String::new() },
             since: now,

@@ -22,6 +22,8 @@ pub struct Table {
     touched: Set,
     /// Connections that may have something to send.
     sendable: Set,
+    /// Connections whose control stream may have messages.
+    talking: Set,
     /// Where the last search for one to send ended: each gets its turn.
     turn: u32,
 }
@@ -33,6 +35,7 @@ impl Table {
             by_handle: [Vec::new(), Vec::new()],
             touched: 0,
             sendable: 0,
+            talking: 0,
             turn: 0,
         }
     }
@@ -122,6 +125,36 @@ impl Table {
         }
     }
 
+    /// It may have something to send, though nothing happened to it.
+    pub fn set_sendable(&mut self, slot: Slot) {
+        if slot < limits::CONNECTIONS {
+            self.sendable |= 1 << slot;
+        }
+    }
+
+    pub fn set_talking(&mut self, slot: Slot) {
+        if slot < limits::CONNECTIONS {
+            self.talking |= 1 << slot;
+        }
+    }
+
+    pub fn set_silent(&mut self, slot: Slot) {
+        if slot < limits::CONNECTIONS {
+            self.talking &= !(1 << slot);
+        }
+    }
+
+    /// Connections whose control stream may have messages.
+    pub fn talking(&self) -> impl Iterator<Item = (Slot, &Connection)> {
+        let mut rest = self.talking;
+        core::iter::from_fn(move || {
+            let slot = rest.trailing_zeros();
+            rest &= rest.wrapping_sub(1);
+            (slot < Set::BITS).then_some(slot as Slot)
+        })
+        .filter_map(|slot| Some((slot, self.find(slot)?)))
+    }
+
     /// Forgets a connection that QUIC is done with.
     pub fn remove_drained(&mut self, slot: Slot) {
         let Some(place) = self.connections.get_mut(slot) else { return };
@@ -135,6 +168,7 @@ impl Table {
             *entry = None;
         }
         self.sent(slot);
+        self.set_silent(slot);
     }
 
     pub fn next_timeout(&mut self) -> Option<Instant> {

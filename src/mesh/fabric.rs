@@ -14,13 +14,14 @@ use super::flood::Flood;
 use super::graph::{Graph, Transit};
 use super::neighbors::{Neighbor, Neighbors};
 use super::repair::Repairs;
-use super::signature::{Form, Registry};
+use super::signature::{Form, Registry, Signed};
 use super::spf::{Route, bit};
 use super::sync::Sync;
 use super::topology::Topology;
 use super::trees::Trees;
 use crate::limits::{NODES, SEARCH_CALM, SEARCH_PAUSE, SEARCH_SOON};
 use crate::types::{LinkId, NodeId};
+use crate::wire::announce::Signature;
 use crate::wire::control::Message;
 use crate::wire::list::List;
 
@@ -229,6 +230,53 @@ impl Fabric {
     pub fn handle_renewed(&mut self, now: Instant, transit: Transit) {
         self.transit = transit;
         self.announcer.handle_renewed(now);
+    }
+
+    /// Our key has changed: all that was signed with the old one is signed again.
+    pub fn handle_new_key(&mut self, now: Instant) {
+        self.announcer.handle_changed(now, u64::MAX);
+    }
+
+    pub fn is_transit(&self) -> Transit {
+        self.transit
+    }
+
+    /// Of this run of the node, as it is announced.
+    pub fn epoch(&self) -> u32 {
+        self.announcer.epoch
+    }
+
+    /// What a node other than its signer told: is it the signer's, and does it not come too fast?
+    pub fn judge(
+        &mut self,
+        now: Instant,
+        (signer, kind, body, signature): (NodeId, u8, &[u8], &Signature),
+        registry: &impl Registry,
+    ) -> bool {
+        if !self.sync.permits(now, signer) {
+            self.counters.dropped += 1;
+            return false;
+        }
+        self.count_check();
+        let signed = registry.verify(signer, kind, body, signature);
+        if signed == Signed::Forged {
+            self.count_forged();
+        }
+        signed == Signed::Good
+    }
+
+    /// A signature was checked for us by others.
+    pub fn count_check(&mut self) {
+        self.counters.verified += 1;
+    }
+
+    pub fn count_forged(&mut self) {
+        self.counters.forged += 1;
+    }
+
+    /// A message for the neighbors on those of these slots that are up.
+    pub fn tell_up(&mut self, slots: u64, message: std::vec::Vec<u8>) {
+        self.tell(slots & self.neighbors.up(), message);
     }
 
     /// The node is no member any more.

@@ -9,6 +9,7 @@ use heapless::index_map::FnvIndexMap;
 use super::sync::Received;
 use crate::limits::{FOREIGN, HELD, HELD_FOR, NODES, ORIGIN_BURST, ORIGIN_EVERY};
 use crate::types::NodeId;
+use crate::wire::control::Foreign;
 
 struct Entry {
     id: NodeId,
@@ -65,13 +66,11 @@ impl Held {
         Some((entry.slot, entry.bytes))
     }
 
-    #[cfg(any())]
     pub fn is_newer(&self, foreign: &Foreign<'_>) -> bool {
         let known = self.foreign.get(&(foreign.kind, foreign.id));
         known.is_none_or(|known| (foreign.epoch, foreign.seq) > *known)
     }
 
-    #[cfg(any())]
     /// It is handed on. At most [`FOREIGN`] kinds and nodes. Full: the oldest is forgotten, and may be handed on once more.
     pub fn mark(&mut self, foreign: &Foreign<'_>) {
         let key = (foreign.kind, foreign.id);

@@ -13,13 +13,17 @@ pub mod neighbors;
 pub mod owners;
 mod queue;
 pub mod repair;
+mod rights;
 pub mod signature;
 pub mod spf;
+#[cfg(test)]
+mod storm;
 mod summary;
 pub mod switch;
 mod sync;
 pub mod topology;
 pub mod trees;
+mod unknown;
 
 #[cfg(test)]
 mod world;

@@ -119,6 +119,12 @@ pub struct Place {
     pub is_reused: bool,
 }
 
+impl Default for Neighbors {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Neighbors {
     pub fn new() -> Self {
         Self { slots: (0..SLOTS).map(|_| None).collect(), up: 0, alive: 0, by_link: [NOWHERE; LINKS] }

@@ -12,7 +12,7 @@ use super::topology::Outcome;
 use crate::limits::{DIGEST_EVERY, DIGEST_MISSES, NODES, RESYNC_AFTER, SLOTS};
 use crate::types::NodeId;
 use crate::wire::announce::{FRAGMENTS, Lsa, Node};
-use crate::wire::control::{self, Message, Next};
+use crate::wire::control::{self, Foreign, Message, Next};
 use crate::wire::database::{Known, WANTS_LINKS, WANTS_NODE, Wanted};
 use crate::wire::list::List;
 
@@ -70,6 +70,11 @@ impl Sync {
             .min()
     }
 
+    /// May one more announcement of that node be judged now?
+    pub fn permits(&mut self, now: Instant, id: NodeId) -> bool {
+        self.rates.permits(now, id)
+    }
+
     /// May that neighbor be sent one more row of the database now?
     fn answers(&mut self, now: Instant, slot: u8) -> bool {
         let Some(own) = self.neighbors.get_mut(usize::from(slot)) else { return false };
@@ -116,6 +121,7 @@ impl Fabric {
             Message::Request(list) => self.handle_request(now, slot, list, registry),
             Message::Digest(digest) => self.handle_digest(slot, *digest),
             Message::Cost(cost) => self.handle_cost(now, slot, *cost),
+            Message::Foreign(foreign) => self.handle_foreign(now, received, foreign, registry),
             _ => {}
         }
     }
@@ -132,19 +138,16 @@ impl Fabric {
             Outcome::Stored => {}
             Outcome::Older => return self.send_node(received.slot, node.id, registry),
             Outcome::Full => return self.refuse(node.id),
-            // An earlier run comes to light by its LSA.
+            Outcome::Own => return self.handle_own_node(now, node, registry),
             _ => return,
         }
-        if !self.sync.rates.permits(now, node.id) {
+        if !self.sync.permits(now, node.id) {
             return self.hold(now, received, node.id, true);
         }
         self.counters.verified += 2;
         match registry.accept(node) {
             Accepted::Good(transit) => {
-                if self.topology.store_node(now, node.id, mark, transit) != Outcome::Stored {
-                    registry.forget(node.id);
-                    return self.refuse(node.id);
-                }
+                self.topology.store_node(now, node.id, mark, transit);
                 self.sync.asked.handle_answer(node.id, WANTS_NODE);
                 self.relay(Some(received.slot), received.bytes);
                 self.search_soon(now);
@@ -153,6 +156,16 @@ impl Fabric {
             Accepted::Stranger => self.ask(now, received.slot, Wanted { id: node.id, what: WANTS_NODE }),
             Accepted::Forged => self.counters.forged += 1,
             Accepted::Full => self.refuse(node.id),
+        }
+    }
+
+    /// A NODE of this node that it did not make, or made in an earlier run. Its key may be another one by now, so that the
+    /// LSAs of that run do not tell.
+    fn handle_own_node(&mut self, now: Instant, node: &Node<'_>, registry: &mut impl Registry) {
+        self.counters.verified += 2;
+        match registry.accept(node) {
+            Accepted::Good(_) => self.announcer.handle_own(now, node.epoch),
+            _ => self.counters.forged += 1,
         }
     }
 
@@ -168,7 +181,7 @@ impl Fabric {
             Outcome::Older => return self.send_lsa(received.slot, lsa.id, lsa.fragment),
             _ => return,
         }
-        if !self.sync.rates.permits(now, lsa.id) {
+        if !self.sync.permits(now, lsa.id) {
             return self.hold(now, received, lsa.id, true);
         }
         self.counters.verified += 1;
@@ -215,7 +228,6 @@ impl Fabric {
         }
     }
 
-    #[cfg(any())]
     /// What a later version announces: handed on if it is newer and its signer's, understood or not.
     fn handle_foreign(
         &mut self,
@@ -227,7 +239,7 @@ impl Fabric {
         if foreign.id == self.me || !self.sync.held.is_newer(foreign) {
             return;
         }
-        if !self.sync.rates.permits(now, foreign.id) {
+        if !self.sync.permits(now, foreign.id) {
             self.counters.dropped += 1;
             return;
         }

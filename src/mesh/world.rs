@@ -10,6 +10,7 @@ use super::graph::Transit;
 use super::graph::tests::node;
 use super::signature::{Accepted, Form, Registry, Sign, Signed, Verify};
 use super::spf::bit;
+use super::topology::tests::start;
 use crate::types::{DropReason, LinkId, NodeId};
 use crate::wire::announce::{HASH, Node, Signature};
 use crate::wire::control::{self, Message, Next};
@@ -113,9 +114,8 @@ pub struct Tally {
 
 impl World {
     /// Sites 0, 1, 2 ... with the ids 1, 2, 3 ..., linked over these wires (both ends, milliseconds of a one-way trip).
-    #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
     pub fn new(sites: usize, wires: &[(usize, usize, u64)]) -> Self {
-        let now = Instant::now();
+        let now = start();
         let mut world = Self {
             now,
             sites: Vec::new(),
@@ -263,7 +263,7 @@ impl World {
             trace.push(at);
             let next = match Datagram::parse(&header) {
                 Ok(Datagram::Eth(_)) => return Ok(trace),
-                Ok(Datagram::Routed(Routed { repairs, slots, origin, .. })) if slots.is_empty() => {
+                Ok(Datagram::Routed(Routed { repairs, slots: [], origin, .. })) => {
                     assert!((repairs, 0) < rank);
                     return self.sites[at].fabric.arrive(slot, origin).map(|()| trace);
                 }

@@ -6,8 +6,12 @@
 
 pub mod carrier;
 pub mod dates;
+mod exchange;
+mod frames;
 mod journal;
 pub mod json;
+pub mod members;
+mod renewal;
 pub mod status;
 mod time;
 
@@ -16,23 +20,24 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use heapless::LinearMap;
 
 use self::carrier::Carrier;
 use self::dates::Dates;
+use self::exchange::transit;
 use self::journal::Journal;
+use self::members::Members;
 use crate::limits;
 use crate::link::{self, Event, Links, Query, SocketId, Transmit};
-use crate::mesh::switch::{Permit, Switch, UnknownUnicast, Verdict};
+use crate::mesh::fabric::{self, Fabric};
+use crate::mesh::switch::{self, Permit, Switch};
 use crate::pki::fault::Fault;
 use crate::pki::timekeeper::{self, Timekeeper};
 use crate::pki::verify::Member;
 use crate::types::{DropReason, Drops, LinkId, NodeId};
-use crate::wire::overlay::{self, ETH_HEADER};
 
 pub struct Config {
     pub links: link::Config,
-    pub unknown_unicast: UnknownUnicast,
+    pub switch: switch::Config,
     pub carrier: carrier::Config,
 }
 
@@ -40,7 +45,7 @@ pub struct Config {
 pub struct Reload {
     pub credentials: link::Credentials,
     pub peers: Vec<link::peer::Config>,
-    pub unknown_unicast: UnknownUnicast,
+    pub switch: switch::Config,
     pub carrier: carrier::Config,
     pub fast_detect: bool,
 }
@@ -52,23 +57,35 @@ pub enum Output {
     Carrier(bool),
     /// Look a name up; the answer goes to [`Node::handle_resolved`].
     Resolve(Query),
+    /// Keep the lists of revoked certificates that we have now: another node told one.
+    Crls,
 }
 
-/// Frames that crossed the TAP; they only grow.
+/// Frames that crossed the TAP, and those of others; they only grow.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Counters {
     pub tap_rx_frames: u64,
     pub tap_tx_frames: u64,
     pub tap_rx_bytes: u64,
     pub tap_tx_bytes: u64,
+    /// Frames that were sent on for others, tunneled broadcasts included.
+    pub forwarded_frames: u64,
+    /// Copies of broadcasts, our own ones included, that went out to neighbors.
+    pub broadcast_copies: u64,
 }
 
 pub struct Node {
     links: Links,
+    fabric: Fabric,
+    members: Members,
     switch: Switch,
     carrier: Carrier,
-    /// The link to each node that we are linked to.
-    routes: LinearMap<NodeId, LinkId, { limits::LINKS }>,
+    /// Messages wait, whose signatures are checked then.
+    more_at: Option<Instant>,
+    /// A neighbor has told which station lives where.
+    has_snapshot: bool,
+    /// Nodes within reach when paths were last searched.
+    reached: usize,
     to_tap: VecDeque<Bytes>,
     outputs: VecDeque<Output>,
     counters: Counters,
@@ -85,13 +102,21 @@ impl Node {
         let credentials = &config.links.credentials;
         let floor = timekeeper::floor(credentials.identity.chain(), &credentials.trust);
         let keeper = Timekeeper::new(config.links.clock.clone(), now, floor);
+        let members = Members::new(credentials.clone(), config.links.clock.clone());
+        let epoch = config.links.epoch;
+        let seed = config.links.seed.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let links = Links::new(config.links, now)?;
         let me = links.me().id;
+        let fabric = Fabric::new(&fabric::Config { me, epoch, transit: transit(links.me()) }, now);
         let mut node = Self {
-            switch: Switch::new(me, config.unknown_unicast, now),
+            switch: Switch::new(me, config.switch, seed, now),
             links,
+            fabric,
+            members,
             carrier: Carrier::new(config.carrier, now),
-            routes: LinearMap::new(),
+            more_at: None,
+            has_snapshot: false,
+            reached: 1,
             to_tap: VecDeque::new(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
@@ -119,63 +144,6 @@ impl Node {
     ) {
         self.links.handle_datagram(now, socket, remote, local, bytes);
         self.take_datagrams(now);
-    }
-
-    /// A frame came out of the TAP, with [`limits::HEADROOM`] free bytes in front of it.
-    pub fn handle_frame(&mut self, now: Instant, mut buffer: BytesMut) {
-        let Some(header) = buffer.get_mut(limits::HEADROOM - ETH_HEADER) else { return };
-        *header = overlay::ETH;
-        let datagram = buffer.freeze().slice(limits::HEADROOM - ETH_HEADER..);
-        let frame = datagram.get(ETH_HEADER..).unwrap_or_default();
-        self.counters.tap_rx_frames += 1;
-        self.counters.tap_rx_bytes += frame.len() as u64;
-        match self.switch.handle_local(now, frame) {
-            Verdict::To(owner) => match self.routes.get(&owner) {
-                Some(link) => self.send(now, *link, &datagram),
-                None => self.drops.add(DropReason::NoRoute),
-            },
-            Verdict::Flood => self.flood(now, &datagram),
-            Verdict::Deliver => {}
-            Verdict::Drop(reason) => self.drops.add(reason),
-        }
-    }
-
-    fn flood(&mut self, now: Instant, datagram: &Bytes) {
-        if self.routes.is_empty() {
-            self.drops.add(DropReason::NoRoute);
-        }
-        for (_, link) in &self.routes {
-            if let Err(reason) = self.links.send(now, *link, datagram) {
-                self.drops.add(reason);
-            }
-        }
-    }
-
-    fn send(&mut self, now: Instant, link: LinkId, datagram: &Bytes) {
-        if let Err(reason) = self.links.send(now, link, datagram) {
-            self.drops.add(reason);
-        }
-    }
-
-    /// Frames that the links received go to the TAP.
-    fn take_datagrams(&mut self, now: Instant) {
-        while let Some((link, datagram)) = self.links.poll_datagram() {
-            match overlay::Datagram::parse(&datagram) {
-                Ok(overlay::Datagram::Eth(_)) => self.take_frame(now, link, datagram.slice(ETH_HEADER..)),
-                Ok(_) | Err(_) => self.drops.add(DropReason::UnknownType),
-            }
-        }
-    }
-
-    fn take_frame(&mut self, now: Instant, link: LinkId, frame: Bytes) {
-        let Some(origin) = self.routes.iter().find(|(_, own)| **own == link).map(|(node, _)| *node) else {
-            return self.drops.add(DropReason::NoRoute);
-        };
-        match self.switch.handle_remote(now, origin, &frame) {
-            Verdict::Deliver if self.to_tap.len() < limits::TAP_QUEUE => self.to_tap.push_back(frame),
-            Verdict::Drop(reason) => self.drops.add(reason),
-            _ => self.drops.add(DropReason::TapFull),
-        }
     }
 
     /// The answer to an [`Output::Resolve`].
@@ -210,7 +178,9 @@ impl Node {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.handle_time(now);
         self.journal.handle_timeout(now);
+        self.switch.handle_timeout(now);
         self.links.handle_timeout(now);
+        self.switch.handle_timeout(now);
         self.settle(now);
     }
 
@@ -218,35 +188,38 @@ impl Node {
     pub fn settle(&mut self, now: Instant) {
         self.keeper.advance(now);
         self.links.settle(now);
-        while let Some(event) = self.links.poll_event() {
-            self.handle_event(now, event);
-        }
+        self.handle_events(now);
         self.take_datagrams(now);
-        self.carrier.handle_links(now, !self.routes.is_empty());
+        self.take_measured(now);
+        self.take_messages(now);
+        // Connections of nodes that are no members any more were closed meanwhile.
+        self.handle_events(now);
+        self.fabric.handle_timeout(now, &mut self.members);
+        self.handle_searched(now);
+        self.tell_stations(now);
+        self.say_messages(now);
+        self.say_notes(now);
+        self.links.settle(now);
+        self.carrier.handle_links(now, self.fabric.neighbors().up() != 0);
         if let Some(on) = self.carrier.poll(now) {
             self.journal.note(now, format!("carrier {}", if on { "on" } else { "off" }));
             self.outputs.push_back(Output::Carrier(on));
         }
     }
 
+    fn handle_events(&mut self, now: Instant) {
+        while let Some(event) = self.links.poll_event() {
+            self.handle_event(now, event);
+        }
+    }
+
     fn handle_event(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Up { link, node } => {
-                self.switch.look_again();
-                // There are as many routes as links.
-                let _ = self.routes.insert(node, link);
-                let member = self.links.iter().find(|own| own.id == link).and_then(|own| own.member.as_ref());
-                if let Some(permit) = member.map(permit) {
-                    self.switch.set_permit(node, permit);
-                }
-            }
-            Event::Down { link } => {
-                let node = self.routes.iter().find(|(_, own)| **own == link).map(|(node, _)| *node);
-                if let Some(node) = node {
-                    self.routes.remove(&node);
-                    self.switch.remove_permit(node);
-                }
-            }
+            Event::Up { link, node } => self.handle_up(now, link, node),
+            Event::Down { link } => self.fabric.handle_down(now, link),
+            Event::Suspect { link, withdraw_after } => self.fabric.handle_suspect(now, link, withdraw_after),
+            Event::Recovered { link } => self.fabric.handle_recovered(now, link),
+            Event::Resync { link } => self.fabric.handle_resync(link),
             Event::Resolve(query) => self.outputs.push_back(Output::Resolve(query)),
             Event::Note(line) => self.journal.note(now, line),
             Event::Refusal(line) => self.journal.warn(now, line),
@@ -254,8 +227,59 @@ impl Node {
         }
     }
 
+    /// A link has come up, or its peer has shown a newer certificate.
+    fn handle_up(&mut self, now: Instant, link: LinkId, node: NodeId) {
+        let Some(member) = self.links.iter().find(|own| own.id == link).and_then(|own| own.member.as_ref())
+        else {
+            return;
+        };
+        let (permit, transit) = (permit(member), transit(member));
+        self.switch.set_permit(node, permit);
+        let slot = self.fabric.slot_of(link);
+        if slot.and_then(|slot| self.fabric.neighbors().get(slot)).is_some_and(|own| own.id == node) {
+            return self.fabric.handle_rights(node, transit);
+        }
+        let rtt = self.links.least_rtt(link).unwrap_or(limits::INITIAL_RTT);
+        if !self.fabric.handle_up(now, link, (node, transit), rtt, &self.members) {
+            return self.journal.caution(now, format!("node {node} gets no slot: too many links"));
+        }
+        self.switch.look_again();
+        self.ask_snapshot(now, link);
+    }
+
+    fn take_measured(&mut self, now: Instant) {
+        let measured = self.links.take_measured();
+        for link in (0..limits::LINKS as u8).filter(|link| measured & 1 << link != 0).map(LinkId) {
+            if let Some(rtt) = self.links.least_rtt(link) {
+                self.fabric.handle_rtt(now, link, rtt);
+            }
+        }
+    }
+
+    /// Paths were searched: who is within reach now?
+    fn handle_searched(&mut self, now: Instant) {
+        if self.fabric.poll_searched() {
+            let fabric = &self.fabric;
+            self.switch.handle_reach(now, |id| fabric.reaches(id));
+            let reached = fabric.graph().ids().filter(|id| fabric.reaches(*id)).count();
+            if core::mem::replace(&mut self.reached, reached) < reached {
+                self.switch.look_again();
+            }
+        }
+        while let Some(id) = self.fabric.poll_purged(now, &mut self.members) {
+            self.switch.forget(id);
+        }
+    }
+
     pub fn next_timeout(&mut self) -> Option<Instant> {
-        let own = [self.carrier.next_timeout(), self.next_date(), self.journal.next_timeout()];
+        let own = [
+            self.carrier.next_timeout(),
+            self.next_date(),
+            self.journal.next_timeout(),
+            self.fabric.next_timeout(),
+            self.switch.next_timeout(),
+            self.more_at,
+        ];
         let all = [self.links.next_timeout()].into_iter().chain(own);
         all.flatten().min()
     }
@@ -265,23 +289,8 @@ impl Node {
         self.links.poll_transmit(now, buffer)
     }
 
-    /// A frame for the TAP.
-    pub fn poll_frame(&mut self) -> Option<Bytes> {
-        let frame = self.to_tap.pop_front()?;
-        self.counters.tap_tx_frames += 1;
-        self.counters.tap_tx_bytes += frame.len() as u64;
-        Some(frame)
-    }
-
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
-    }
-
-    /// The TAP did not take the last frame.
-    pub fn handle_tap_refusal(&mut self, frame: &[u8], reason: DropReason) {
-        self.counters.tap_tx_frames -= 1;
-        self.counters.tap_tx_bytes -= frame.len() as u64;
-        self.drops.add(reason);
     }
 
     /// The kernel refused to send batches on this socket.
@@ -292,11 +301,11 @@ impl Node {
     /// Takes a changed configuration; what did not change goes on. Sockets, names and the node's own id cannot
     /// change. Fails, and changes nothing, when the certificate and key are of no use to TLS.
     pub fn reload(&mut self, now: Instant, config: Reload) -> Result<(), Fault> {
-        let floor = timekeeper::floor(config.credentials.identity.chain(), &config.credentials.trust);
-        self.links.reload(now, config.credentials, config.peers)?;
+        let credentials = self.with_newest_crls(config.credentials);
+        self.links.reload(now, credentials.clone(), config.peers)?;
         self.links.set_fast_detect(config.fast_detect);
-        self.handle_renewed(now, floor);
-        self.switch.set_unknown_unicast(config.unknown_unicast);
+        self.handle_renewed(now, credentials);
+        self.switch.configure(config.switch);
         self.carrier.configure(now, config.carrier);
         self.settle(now);
         Ok(())
@@ -320,6 +329,14 @@ impl Node {
 
     pub fn links(&self) -> &Links {
         &self.links
+    }
+
+    pub fn fabric(&self) -> &Fabric {
+        &self.fabric
+    }
+
+    pub fn members(&self) -> &Members {
+        &self.members
     }
 
     pub fn switch(&self) -> &Switch {

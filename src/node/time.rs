@@ -3,11 +3,9 @@
 
 use std::time::Instant;
 
-use super::{Node, dates, permit};
-use crate::link::Credentials;
+use super::{Node, dates};
 use crate::pki::clock::Now;
-use crate::pki::fault::Fault;
-use crate::pki::timekeeper::{Reading, Standing, floor};
+use crate::pki::timekeeper::{Reading, Standing};
 
 impl Node {
     /// The wall clock was read: to be told often, and at once after a step.
@@ -37,24 +35,6 @@ impl Node {
         dates::warnings(self.keeper.unix_s(), self.links.me(), self.links.trust())
     }
 
-    /// Takes new certificates, CA and CRL; links stay, unless their certificate is now refused. Fails, and changes
-    /// nothing, when the certificate and key are of no use to TLS.
-    pub fn renew(&mut self, now: Instant, credentials: Credentials) -> Result<(), Fault> {
-        let floor = floor(credentials.identity.chain(), &credentials.trust);
-        self.links.renew(now, credentials)?;
-        self.handle_renewed(now, floor);
-        self.settle(now);
-        Ok(())
-    }
-
-    /// We show and believe something else.
-    pub(super) fn handle_renewed(&mut self, now: Instant, floor: u32) {
-        self.keeper.set_floor(floor);
-        let me = self.links.me();
-        self.switch.set_permit(me.id, permit(me));
-        self.say_dates(now);
-    }
-
     pub(super) fn handle_time(&mut self, now: Instant) {
         self.keeper.advance(now);
         let unix_s = self.keeper.unix_s();
@@ -64,10 +44,13 @@ impl Node {
         if self.links.next_expiry().is_some_and(|due| due <= unix_s) {
             self.links.handle_expiry(now);
         }
+        if self.members.is_judging() || self.members.next_expiry().is_some_and(|due| due <= unix_s) {
+            self.judge_members(now);
+        }
     }
 
     pub(super) fn next_date(&self) -> Option<Instant> {
-        let dates = [self.dates.next_due(), self.links.next_expiry()];
+        let dates = [self.dates.next_due(), self.links.next_expiry(), self.members.next_expiry()];
         self.keeper.instant_of(dates.into_iter().flatten().min()?)
     }
 
@@ -90,6 +73,7 @@ impl Node {
             if self.clock() == Standing::Trusted {
                 self.journal.note(now, "clock trusted".to_owned());
                 self.links.judge_again(now);
+                self.members.handle_trusted_clock();
             }
             self.say_clock(now);
             self.say_dates(now);

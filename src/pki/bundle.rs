@@ -52,10 +52,9 @@ impl Bundle {
 pub fn merge_crls(installed: Vec<Crl>, new: Vec<Crl>, issuers: &[Certificate]) -> Vec<Crl> {
     let mut merged: Vec<Crl> = new;
     for crl in installed {
-        if !issuers.iter().any(|ca| crl.is_from(ca)) {
-            continue;
-        }
-        match merged.iter_mut().find(|other| other.issuer == crl.issuer) {
+        // By key too: a CA and its successor may have one name.
+        let Some(ca) = issuers.iter().find(|ca| crl.is_from(ca)) else { continue };
+        match merged.iter_mut().find(|other| other.is_from(ca)) {
             Some(other) if is_newer(&crl, other) => *other = crl,
             Some(_) => {}
             None => merged.push(crl),
@@ -121,6 +120,21 @@ mod tests {
             let numbers: Vec<_> = merged.iter().map(|crl| crl.number).collect();
             assert_eq!(numbers, [Some(expected), Some(9)]);
         }
+    }
+
+    #[test]
+    fn namesakes_keep_their_own_lists() {
+        let named = || {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::default();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+            let pem = params.self_signed(&key).unwrap().pem();
+            Authority::from_pem(key.serialize_pem().as_bytes(), pem.as_bytes()).unwrap()
+        };
+        let (a, b) = (named(), named());
+        let issuers = [a.certificate().clone(), b.certificate().clone()];
+        let merged = merge_crls(vec![list(&a, 5), list(&b, 9)], vec![list(&a, 6), list(&b, 2)], &issuers);
+        assert_eq!(merged.iter().map(|crl| crl.number).collect::<Vec<_>>(), [Some(6), Some(9)]);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl fmt::Debug for Serial {
 }
 
 /// The parts of a certificate that we judge. Times are UNIX seconds, clamped to 1970..2106.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Certificate {
     pub serial: Serial,
     /// Distinguished names, as DER with tag and length.

@@ -16,6 +16,7 @@ use crate::pki::fault::Fault;
 const CRL_NUMBER: &[u64] = &[2, 5, 29, 20];
 
 /// One list of one CA.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Crl {
     /// Distinguished name, as DER with tag and length.
     pub issuer: Vec<u8>,

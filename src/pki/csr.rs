@@ -6,16 +6,15 @@ use rcgen::{
     CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519,
     PublicKeyData, SanType, SignatureAlgorithm,
 };
+use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateSigningRequestDer, alg_id};
 use yasna::{ASN1Result, BERReaderSeq, Tag};
 
-use crate::pki::certificate::{
-    ALT_NAME, Signed, fingerprint, invalid, read_alt_names, read_extensions, read_spki,
-};
+use crate::pki::certificate::{ALT_NAME, Signed, fingerprint, invalid, read_alt_names, read_extensions};
 use crate::pki::fault::Fault;
 use crate::pki::identity::private_key_from_pem;
 use crate::pki::rights::shown;
+use crate::pki::signature::PublicKey;
 use crate::pki::text::{self, pem};
 use crate::pki::verify::is_node_name;
 use crate::types::Fingerprint;
@@ -42,7 +41,7 @@ pub fn key_fingerprint(key_pem: &[u8]) -> Result<Fingerprint, Fault> {
 /// A signing request for this node, as PEM.
 pub fn make_request(name: &str, key_pem: &[u8]) -> Result<String, Fault> {
     let key = key_pair(key_pem)?;
-    PublicKey::from_spki(&key.subject_public_key_info())?;
+    PublicKey::from_spki(&key.subject_public_key_info()).ok_or(Fault::KeyUnsupported)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = common_name(name);
     params.subject_alt_names = vec![SanType::DnsName(name.try_into().map_err(library)?)];
@@ -69,7 +68,7 @@ impl Request {
         let signed = Signed::from_der(&der).map_err(malformed)?;
         let (name, spki) =
             yasna::parse_der(&signed.message, |r| r.read_sequence(read_request)).map_err(malformed)?;
-        let key = PublicKey::from_spki(&spki)?;
+        let key = PublicKey::from_spki(&spki).ok_or(Fault::KeyUnsupported)?;
         if !signed.is_signed_by(&spki) {
             return Err(Fault::RequestSignature);
         }
@@ -77,24 +76,7 @@ impl Request {
     }
 }
 
-/// The public key of a node: ECDSA P-256 or Ed25519.
-#[derive(Debug)]
-pub struct PublicKey {
-    algorithm: &'static SignatureAlgorithm,
-    bytes: Vec<u8>,
-}
-
 impl PublicKey {
-    fn from_spki(spki: &[u8]) -> Result<Self, Fault> {
-        let (algorithm, bytes) = read_spki(spki).map_err(|_| Fault::KeyUnsupported)?;
-        let algorithm = match algorithm {
-            id if *id == *alg_id::ECDSA_P256 => &PKCS_ECDSA_P256_SHA256,
-            id if *id == *alg_id::ED25519 => &PKCS_ED25519,
-            _ => return Err(Fault::KeyUnsupported),
-        };
-        Ok(Self { algorithm, bytes })
-    }
-
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(&self.subject_public_key_info())
     }
@@ -102,11 +84,11 @@ impl PublicKey {
 
 impl PublicKeyData for PublicKey {
     fn der_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.as_bytes()
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
-        self.algorithm
+        if self.is_p256() { &PKCS_ECDSA_P256_SHA256 } else { &PKCS_ED25519 }
     }
 }
 

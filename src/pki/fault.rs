@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use crate::limits::CHAIN_CERTIFICATES;
+
 /// A fault in a certificate, key, CRL, request or bundle of our own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
@@ -26,6 +28,12 @@ pub enum Fault {
     CrlSignature(usize),
     /// The n-th CRL's issuer is in `ca.crt` but may not sign CRLs (no cRLSign).
     CrlNotAllowed(usize),
+    /// A list that was told by another node names a CA that is not in `ca.crt`.
+    CrlStranger,
+    /// A list that was told by another node has more than this many bytes.
+    CrlTooLong(usize),
+    /// The node's certificate and its intermediates are more than others keep: holds how many bytes that is.
+    ChainTooLong(usize),
     /// A bundle that does not begin with a node's certificate.
     BundleOrder,
     /// A bundle without the CA's certificate.
@@ -56,6 +64,12 @@ impl fmt::Display for Fault {
             Self::KeyMismatch => f.write_str("the key does not belong to the certificate"),
             Self::CrlSignature(n) => write!(f, "CRL {n} was not signed by the CA it names"),
             Self::CrlNotAllowed(n) => write!(f, "CRL {n} was signed by a CA without cRLSign"),
+            Self::CrlStranger => f.write_str("the CRL is of a CA that is not in ca.crt"),
+            Self::CrlTooLong(most) => write!(f, "the CRL is longer than {most} bytes"),
+            Self::ChainTooLong(most) => write!(
+                f,
+                "more than {CHAIN_CERTIFICATES} certificates or {most} bytes of them; expected the node's and its intermediates"
+            ),
             Self::BundleOrder => f.write_str("begins with a CA's certificate; expected the node's first"),
             Self::BundleCa => f.write_str("holds no certificate of the CA; expected it behind the node's"),
             Self::RequestSignature => f.write_str("the request's signature is wrong; make the request again"),

@@ -10,7 +10,9 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::limits::CHAIN_MAX;
 use crate::pki::certificate::Certificate;
+use crate::pki::chain;
 use crate::pki::fault::Fault;
 use crate::pki::verify::certificates_from_pem;
 
@@ -18,13 +20,15 @@ use crate::pki::verify::certificates_from_pem;
 #[derive(Clone)]
 pub struct Identity {
     key: Arc<CertifiedKey>,
+    joined: Arc<[u8]>,
 }
 
 impl Identity {
     /// Reads `node.crt` (the node's certificate first, then intermediates) and `node.key`.
     ///
     /// # Errors
-    /// Unreadable PEM, an encrypted or unsupported key, a key that does not belong to the certificate.
+    /// Unreadable PEM, an encrypted or unsupported key, a key that does not belong to the certificate, more intermediates
+    /// than can be told to others.
     pub fn from_pem(cert_pem: &[u8], key_pem: &[u8]) -> Result<Self, Fault> {
         let chain = certificates_from_pem(cert_pem)?;
         let key = signing_key(key_pem)?;
@@ -33,7 +37,8 @@ impl Identity {
         // Not CertifiedKey::keys_match: it refuses certificates for other faults, which are the judge's to name.
         match key.public_key() {
             Some(spki) if spki.as_ref() == leaf.spki => {
-                Ok(Self { key: Arc::new(CertifiedKey::new(chain, key)) })
+                let joined = chain::join(&chain).ok_or(Fault::ChainTooLong(CHAIN_MAX))?;
+                Ok(Self { key: Arc::new(CertifiedKey::new(chain, key)), joined: joined.into() })
             }
             _ => Err(Fault::KeyMismatch),
         }
@@ -42,6 +47,11 @@ impl Identity {
     /// The node's certificate, then the intermediates.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.key.cert
+    }
+
+    /// The same in one piece, as others are told it.
+    pub fn joined_chain(&self) -> &[u8] {
+        &self.joined
     }
 
     pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {

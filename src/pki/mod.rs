@@ -7,6 +7,7 @@
 pub mod bundle;
 pub mod ca;
 pub mod certificate;
+pub mod chain;
 pub mod clock;
 pub mod crl;
 pub mod csr;
@@ -15,7 +16,9 @@ pub mod fault;
 pub mod identity;
 pub mod index;
 pub mod refusal;
+pub mod revocation;
 pub mod rights;
+pub mod signature;
 pub mod text;
 pub mod timekeeper;
 pub mod tls;

@@ -40,6 +40,8 @@ pub enum Refusal {
     /// An issuer on the way is limited to other purposes (extendedKeyUsage).
     IssuerPurpose,
     PathTooLong,
+    /// The node's own key is neither ECDSA P-256 nor Ed25519: it cannot sign what it announces.
+    UnsupportedKey,
     LacksDigitalSignature,
     LacksServerAuth,
     LacksClientAuth,
@@ -108,6 +110,7 @@ impl Refusal {
             Self::UnsupportedAlgorithm => {
                 "certificate is signed with an unsupported algorithm, expected ECDSA P-256, P-384 or Ed25519"
             }
+            Self::UnsupportedKey => "certificate has an unsupported key, expected ECDSA P-256 or Ed25519",
             Self::CriticalExtension => "certificate has an unknown critical extension",
             Self::Excluded => "certificate is excluded by the name constraints of its CA",
             Self::Revoked => "certificate was revoked",
@@ -145,6 +148,7 @@ mod tests {
             R::UnknownIssuer,
             R::BadSignature,
             R::UnsupportedAlgorithm,
+            R::UnsupportedKey,
             R::CriticalExtension,
             R::Excluded,
             R::Revoked,

@@ -12,6 +12,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, VerifiedPath};
 
+use crate::limits::CRL_TOLD;
 use crate::pki::certificate::{Certificate, SIGNATURES, Serial};
 use crate::pki::clock::Now;
 use crate::pki::crl::Crl;
@@ -19,15 +20,17 @@ use crate::pki::date::Day;
 use crate::pki::fault::Fault;
 pub use crate::pki::refusal::Refusal;
 use crate::pki::rights::{Grant, Rights, shown};
+use crate::pki::signature::PublicKey;
 use crate::types::{Fingerprint, NodeId};
 
 /// Whom we believe: the anchors of `ca.crt`, the lists of `crl.pem`, and the name of our network.
+#[derive(Clone)]
 pub struct Trust {
     network: String,
     /// One for each of `roots`, in the same order.
-    anchors: Vec<Certificate>,
+    pub(super) anchors: Vec<Certificate>,
     roots: Vec<TrustAnchor<'static>>,
-    crls: Vec<Crl>,
+    pub(super) crls: Vec<Crl>,
 }
 
 /// A member of the network, as its certificate describes it. Times are UNIX seconds.
@@ -36,6 +39,7 @@ pub struct Member {
     pub name: String,
     pub id: NodeId,
     pub fingerprint: Fingerprint,
+    pub key: PublicKey,
     pub rights: Rights,
     pub not_before: u32,
     pub not_after: u32,
@@ -68,8 +72,7 @@ impl Trust {
             trust.add_anchor(nth, &der)?;
         }
         for (nth, crl) in (1..).zip(Crl::all_from_pem(crl_pem.unwrap_or_default())?) {
-            trust.check_crl(nth, &crl)?;
-            trust.crls.push(crl);
+            trust.add_crl(nth, crl)?;
         }
         Ok(trust)
     }
@@ -90,6 +93,7 @@ impl Trust {
         let now = Now { unix_s: now_unix_s, trusted };
         let valid_until = self.verify_chain(der, &leaf, intermediates, now)?;
         check_usage(&leaf)?;
+        let key = PublicKey::from_spki(&leaf.spki).ok_or(Refusal::UnsupportedKey)?;
         let name = node_name(&leaf)?;
         let grant = Grant::from_uris(leaf.uris.iter().map(String::as_str))?;
         if grant.network != self.network {
@@ -99,6 +103,7 @@ impl Trust {
             name,
             id: grant.id,
             fingerprint: leaf.fingerprint(),
+            key,
             rights: grant.rights,
             not_before: leaf.not_before,
             not_after: leaf.not_after,
@@ -115,13 +120,9 @@ impl Trust {
         &self.anchors
     }
 
-    pub fn crls(&self) -> &[Crl] {
-        &self.crls
-    }
-
-    /// The highest number of our CRLs; `None` without a CRL, or when it carries no number.
-    pub fn crl_number(&self) -> Option<u64> {
-        self.crls.iter().filter_map(|crl| crl.number).max()
+    /// Whether both believe the same CAs; their lists may differ.
+    pub fn has_anchors_of(&self, other: &Self) -> bool {
+        self.roots == other.roots && self.anchors == other.anchors
     }
 
     /// What the operator should know though it refuses nobody: overdue or foreign CRLs, anchors that expired.
@@ -129,10 +130,12 @@ impl Trust {
         let overdue = self.crls.iter().filter_map(|crl| crl.next_update).filter(|due| *due < now_unix_s);
         let mut warnings: Vec<String> =
             overdue.map(|due| format!("CRL: a new one was due on {}; still used", Day(due))).collect();
-        let is_foreign = |crl: &&Crl| !self.anchors.iter().any(|ca| ca.subject == crl.issuer);
-        if self.crls.iter().any(|crl| is_foreign(&crl)) {
+        if self.crls.iter().any(|crl| self.is_foreign(crl)) {
             warnings
                 .push("CRL: its issuer is not in ca.crt; it only counts for an intermediate CA".to_owned());
+        }
+        if self.crls.iter().any(|crl| crl.der.len() > CRL_TOLD) {
+            warnings.push("CRL: too long to be told to other nodes; copy it to each of them".to_owned());
         }
         let expired = self.anchors.iter().filter(|ca| ca.not_after < now_unix_s);
         warnings.extend(
@@ -159,20 +162,6 @@ impl Trust {
         let root = webpki::anchor_from_trusted_cert(der).map_err(|_| Fault::Malformed("CERTIFICATE", nth))?;
         self.roots.push(root.to_owned());
         self.anchors.push(anchor);
-        Ok(())
-    }
-
-    /// A list that names an anchor must be that anchor's work: a damaged one must not be taken for "nobody is
-    /// revoked". One that names none is kept for the intermediates that peers send.
-    fn check_crl(&self, nth: usize, crl: &Crl) -> Result<(), Fault> {
-        let mut named = self.anchors.iter().filter(|ca| ca.subject == crl.issuer).peekable();
-        if named.peek().is_none() {
-            return Ok(());
-        }
-        let signer = named.find(|ca| crl.is_from(ca)).ok_or(Fault::CrlSignature(nth))?;
-        if signer.key_usage.is_some_and(|usage| !usage.crl_sign()) {
-            return Err(Fault::CrlNotAllowed(nth));
-        }
         Ok(())
     }
 
@@ -229,11 +218,6 @@ impl Trust {
             }
         }
         Ok(issuers.iter().map(|issuer| issuer.not_after).fold(leaf.not_after, u32::min))
-    }
-
-    fn is_revoked(&self, serial: Serial, issuer: &Certificate) -> bool {
-        let may_sign = issuer.key_usage.is_none_or(|usage| usage.crl_sign());
-        may_sign && self.crls.iter().any(|crl| crl.revokes(serial) && crl.is_from(issuer))
     }
 
     fn refusal(&self, error: webpki::Error, leaf: &Certificate) -> Refusal {

@@ -1,13 +1,13 @@
 //! The messages of the control stream: u8 type, u16 length, body; and the codes with which connections close.
 //! Does not judge what it reads. Read first: docs/protocol.md, "Control stream".
 
-use super::announce::{Lsa, Node};
+use super::announce::{Lsa, Node, Signature};
 use super::database::{Known, Wanted};
 use super::list::List;
 use super::stations::{self, Owned, Stations};
 use super::{Error, Reader};
 use crate::limits::CONTROL_MESSAGE;
-use crate::types::Fingerprint;
+use crate::types::{Fingerprint, NodeId};
 
 /// ALPN of every connection: carries the protocol's version.
 pub const ALPN: &[u8] = b"quicap/1";
@@ -50,8 +50,22 @@ pub enum Message<'a> {
     Cost(u16),
     /// DER.
     Crl(&'a [u8]),
-    /// A type of a later version: skipped.
+    /// An announcement of a later version: handed on as it is.
+    Foreign(Foreign<'a>),
+    /// Another type of a later version: skipped.
     Unknown(u8),
+}
+
+/// What a node announces in a later version, types 0x80 to 0xFF: of the body only beginning and end are known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Foreign<'a> {
+    pub kind: u8,
+    pub id: NodeId,
+    pub epoch: u32,
+    pub seq: u32,
+    /// The whole body, all of the above and the signature included.
+    pub body: &'a [u8],
+    pub signature: Signature,
 }
 
 /// The first message of both sides.
@@ -120,7 +134,7 @@ pub fn next(bytes: &[u8]) -> Result<Next<'_>, Error> {
         return Ok(Next::Incomplete);
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
-    if HEADER + length > CONTROL_MESSAGE {
+    if HEADER + length > CONTROL_MESSAGE && kind != CRL {
         return if is_known(kind) { Err(Error) } else { Ok(Next::Skip(HEADER + length)) };
     }
     match rest.get(..length) {
@@ -153,6 +167,8 @@ fn parse(kind: u8, body: &[u8]) -> Result<Message<'_>, Error> {
         MAC_SNAPSHOT => Ok(Message::MacSnapshot(stations::read_snapshot(body)?)),
         COST => Ok(Message::Cost(reader.u16()?)),
         CRL => Ok(Message::Crl(body)),
+        // Whatever else begins with these bits is not for us to judge.
+        0x80.. => Ok(Foreign::read(kind, body).map_or(Message::Unknown(kind), Message::Foreign)),
         other => Ok(Message::Unknown(other)),
     }
 }
@@ -206,6 +222,7 @@ impl Message<'_> {
             Self::MacSnapshot(_) => MAC_SNAPSHOT,
             Self::Cost(_) => COST,
             Self::Crl(_) => CRL,
+            Self::Foreign(foreign) => foreign.kind,
             Self::Unknown(kind) => *kind,
         }
     }
@@ -222,6 +239,7 @@ impl Message<'_> {
             Self::MacSnapshot(list) => out.extend(list.bytes()),
             Self::Cost(cost) => out.extend(cost.to_be_bytes()),
             Self::Crl(der) => out.extend(*der),
+            Self::Foreign(foreign) => out.extend(foreign.body),
             Self::Unknown(_) => {}
         }
     }
@@ -232,9 +250,35 @@ fn emit_list(len: usize, rows: &[u8], out: &mut Vec<u8>) {
     out.extend(rows);
 }
 
+impl Node<'_> {
+    /// Type of the message: a part of what is signed.
+    pub const KIND: u8 = NODE;
+}
+
+impl Stations<'_> {
+    /// Types of the messages: a part of what is signed.
+    pub const MOVE: u8 = MAC_MOVE;
+    pub const GONE: u8 = MAC_GONE;
+}
+
 impl Lsa<'_> {
     /// Type of the message: a part of what is signed.
     pub const KIND: u8 = LSA;
+}
+
+impl<'a> Foreign<'a> {
+    fn read(kind: u8, body: &'a [u8]) -> Result<Self, Error> {
+        let mut reader = Reader(body);
+        let (id, epoch, seq) = (reader.node()?, reader.u32()?, reader.u32()?);
+        let signature = *reader.0.last_chunk().ok_or(Error)?;
+        Ok(Self { kind, id, epoch, seq, body, signature })
+    }
+
+    /// What is signed: the body without the signature.
+    pub fn signed(&self) -> &'a [u8] {
+        let end = self.body.len().saturating_sub(self.signature.len());
+        self.body.get(..end).unwrap_or_default()
+    }
 }
 
 impl Hello<'_> {
@@ -308,6 +352,35 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn an_announcement_of_a_later_version_is_kept_whole() {
+        let body = |middle: &[u8]| [&[0, 3, 0x69, 0x20, 0, 0, 0, 0, 0, 7], middle, &[0x5A; 64]].concat();
+        for (kind, middle) in [(0x80, &b""[..]), (0xFF, b"later")] {
+            let body = body(middle);
+            let id = NodeId::new(3).expect("a valid id");
+            let (epoch, seq, signature) = (0x6920_0000, 7, [0x5A; 64]);
+            let foreign = Foreign { kind, id, epoch, seq, body: &body, signature };
+            assert_eq!(foreign.signed(), &body[..10 + middle.len()]);
+            let hex: String = middle.iter().map(|byte| format!("{byte:02x}")).collect();
+            let length = 74 + middle.len();
+            let expected = format!("{kind:02x}{length:04x} 0003 69200000 00000007 {hex} {}", "5a".repeat(64));
+            check(&Message::Foreign(foreign), &expected);
+        }
+        for body in [&body(b"")[..73], &[0; 74]] {
+            let bytes = [&[0x80, 0, body.len() as u8], body].concat();
+            assert_eq!(next(&bytes), Ok(Next::Message(Message::Unknown(0x80), bytes.len())), "skipped");
+        }
+    }
+
+    #[test]
+    fn a_crl_is_as_long_as_its_length_allows() {
+        let der = vec![0x30; 0xFFFF];
+        let bytes = emitted(&Message::Crl(&der));
+        assert_eq!(bytes[..HEADER], [15, 0xFF, 0xFF]);
+        assert_eq!(next(&bytes), Ok(Next::Message(Message::Crl(&der), HEADER + 0xFFFF)));
+        assert_eq!(next(&bytes[..bytes.len() - 1]), Ok(Next::Incomplete));
+    }
+
+    #[test]
     fn bytes_behind_a_hello_belong_to_later_versions() {
         let mut bytes = emitted(&Message::Hello(hello()));
         bytes.extend([1, 2, 3]);
@@ -323,7 +396,8 @@ pub(super) mod tests {
             (&[99, 0, 0], Ok(Next::Message(Message::Unknown(99), 3))),
             (&[99, 0xFF, 0xFF], Ok(Next::Skip(HEADER + 0xFFFF))),
             (&[1, 0xFF, 0xFF], Err(Error)),
-            (&[15, 0xFF, 0xFF], Err(Error)),
+            (&[15, 0xFF, 0xFF], Ok(Next::Incomplete)),
+            (&[0x80, 0xFF, 0xFF], Ok(Next::Skip(HEADER + 0xFFFF))),
             (&[7, 0, 7, 1, 2, 3, 4, 5, 6, 7], Err(Error)),
             (&[14, 0, 1, 1], Err(Error)),
             (&[2, 0, 0], Ok(Next::Message(Message::Unknown(2), 3))),

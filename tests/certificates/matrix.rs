@@ -114,7 +114,9 @@ fn every_fault_in_a_node_certificate_is_refused_with_its_own_reason_at_both_ends
     let ca = OpensslCa::new();
     let trust = Arc::new(ca.trust());
     let home = home(&ca);
-    for (reason, node) in cases {
+    let key = Node { key: "EC:P-384", ..NODE };
+    let unsupported = ("certificate has an unsupported key, expected ECDSA P-256 or Ed25519", key);
+    for (reason, node) in cases.iter().chain([&unsupported]) {
         println!("{reason}");
         assert_refused((&home, &trust), (&ca.identity(node), &trust), reason);
     }
@@ -402,10 +404,15 @@ fn the_files_of_a_node_are_refused_with_the_reason() {
     ] {
         assert!(found.as_deref().is_some_and(|text| text.contains(words)), "{found:?}: {words}");
     }
+    let sec1 = Identity::from_pem(&certificate, &file("sec1.key"));
+    let member =
+        ca.trust().judge(&[CertificateDer::from_pem_slice(&certificate).unwrap()], now_unix_s(), true);
+    let signature = sec1.unwrap().sign(b"message").expect("SEC1, as 'openssl ec' writes it, is read too");
+    assert!(member.unwrap().key.verify(b"message", &signature));
     assert_eq!(
-        identity(&certificate, &file("sec1.key")),
-        None,
-        "SEC1, as 'openssl ec' writes it, is read too"
+        identity(&certificate.repeat(9), &key).unwrap().split(' ').next(),
+        Some("more"),
+        "a long chain"
     );
 }
 

@@ -140,7 +140,7 @@ fn a_peer_that_only_listens_for_us_is_served_over_one_connection() {
 }
 
 #[test]
-fn a_frame_goes_to_its_owner_only_and_never_from_spoke_to_spoke() {
+fn a_frame_goes_to_its_owner_only_and_through_a_hub_from_spoke_to_spoke() {
     let mut world = World::new(9);
     let ca = Ca::new();
     world.add_many(4);
@@ -155,11 +155,11 @@ fn a_frame_goes_to_its_owner_only_and_never_from_spoke_to_spoke() {
     (1..4).for_each(|site| world.send(site, &broadcast(site as u8, 60)));
     world.run_for(ms(100));
     let heard = |world: &World| world.sites.iter().map(|site| site.frames.len()).collect::<Vec<_>>();
-    assert_eq!(heard(&world), [3, 0, 0, 0]);
+    assert_eq!(heard(&world), [3, 2, 2, 2]);
     world.send(0, &frame(2, 9, 60));
-    world.send(0, &broadcast(9, 60));
+    world.send(1, &frame(3, 1, 60));
     world.run_for(ms(100));
-    assert_eq!(heard(&world), [3, 1, 2, 1]);
+    assert_eq!(heard(&world), [3, 2, 3, 3]);
 }
 
 #[test]

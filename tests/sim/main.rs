@@ -1,5 +1,6 @@
 //! Whole networks on virtual time. `QUICAP_SEEDS` says how many seeds each test tries (default 10; full: 100).
 
+mod ends;
 mod flood;
 mod hardship;
 mod links;
@@ -7,6 +8,7 @@ mod members;
 mod moving;
 mod reload;
 mod rogue;
+mod talk;
 mod time;
 mod world;
 

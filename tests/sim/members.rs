@@ -7,7 +7,7 @@ use std::time::Instant;
 use quicap::limits;
 use quicap::link::peer::{self, Endpoint, Host};
 use quicap::link::{self, Credentials, Purpose, Socket};
-use quicap::mesh::switch::UnknownUnicast;
+use quicap::mesh::switch;
 use quicap::node::{self, Node, carrier};
 use quicap::pki::clock::WallClock;
 use quicap::pki::identity::Identity;
@@ -149,7 +149,7 @@ pub fn config(credentials: Credentials, peers: Vec<peer::Config>, seed: u64) -> 
             profile: limits::ROUTER,
             seed: bytes,
         },
-        unknown_unicast: UnknownUnicast::Limited,
+        switch: switch::Config::default(),
         carrier: carrier::Config::default(),
     }
 }

@@ -547,6 +547,7 @@ fn one_of_five_that_flaps_floods_and_loses_half_costs_the_others_nothing() {
     for_seeds(|seed| {
         let (mut world, ca) = mesh(seed, 5);
         assert!(world.run_until(seconds(2), |world| (0..5).all(|site| world.links_up(site) == 4)));
+        world.run_for(seconds(1));
         for other in 0..4 {
             world.set_wire(other, 4, Wire { loss: 500, jitter: ms(50), ..delay(20) });
         }

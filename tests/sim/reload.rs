@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quicap::mesh::switch::UnknownUnicast;
+use quicap::mesh::switch;
 use quicap::node::{Reload, carrier};
 
 use crate::for_seeds;
@@ -23,7 +23,7 @@ fn reload(
     let change = Reload {
         credentials,
         peers,
-        unknown_unicast: UnknownUnicast::Limited,
+        switch: switch::Config::default(),
         fast_detect: false,
         carrier: carrier::Config::default(),
     };

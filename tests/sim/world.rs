@@ -364,6 +364,7 @@ impl World {
                     self.sites[site].carrier = on;
                     self.sites[site].carrier_changes.push((now, on));
                 }
+                Output::Crls => {}
                 Output::Resolve(query) if self.slow_names && query.host.parse::<IpAddr>().is_err() => {
                     self.queries.push((site, query));
                 }

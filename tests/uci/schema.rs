@@ -5,7 +5,7 @@ use std::time::Duration;
 use quicap::config::schema::{Known, NETWORK_OPTIONS, PEER_OPTIONS};
 use quicap::config::{self, Config, Mtu, Network};
 use quicap::link::peer::Host;
-use quicap::mesh::switch::UnknownUnicast;
+use quicap::mesh::switch::{self, UnknownUnicast};
 use quicap::node::carrier::Mode;
 
 const EVERYTHING: &str = "
@@ -26,6 +26,7 @@ config network 'home'
 	option carrier_up_delay '1'
 	option carrier_down_delay '2'
 	option unknown_unicast 'drop'
+	option stp_pass '1'
 	option log_level 'debug'
 config peer
 	option network 'home'
@@ -58,7 +59,7 @@ fn every_option_arrives_where_it_belongs() {
     assert_eq!(network.carrier.mode, Mode::Always);
     assert_eq!(network.carrier.up_delay, Duration::from_secs(1));
     assert_eq!(network.carrier.down_delay, Duration::from_secs(2));
-    assert_eq!(network.unknown_unicast, UnknownUnicast::Drop);
+    assert_eq!(network.switch, switch::Config { unknown_unicast: UnknownUnicast::Drop, stp_pass: true });
     assert_eq!(network.log_level, log::LevelFilter::Debug);
     assert_eq!(network.peers.len(), 1);
     let peer = &network.peers[0];

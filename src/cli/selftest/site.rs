@@ -92,7 +92,7 @@ impl Site {
                 profile: *profile,
                 seed: seed.map_err(|_| "the kernel gives no random numbers")?.expose(),
             },
-            unknown_unicast: network.unknown_unicast,
+            switch: network.switch,
             carrier: carrier::Config { down_delay: Duration::ZERO, ..carrier::Config::default() },
         };
         let node = Node::new(config, now).map_err(|fault| fault.to_string())?;
@@ -130,6 +130,7 @@ impl Site {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Carrier(on) => self.carrier = on,
+                Output::Crls => {}
                 // All endpoints here are addresses.
                 Output::Resolve(query) => {
                     let answer = query.host.parse().map(|address| vec![address]);

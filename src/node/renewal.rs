@@ -1,0 +1,99 @@
+//! Whom we believe has changed: by a reload, by a list of revoked certificates that another node told, or as time passes.
+//! Who is no member any more is out everywhere at once. Read first: docs/certificates.md, "Lists that walk".
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::exchange::transit;
+use super::{Node, Output, permit};
+use crate::link::Credentials;
+use crate::pki::fault::Fault;
+use crate::pki::timekeeper::floor;
+use crate::types::NodeId;
+use crate::wire::control::Message;
+
+impl Node {
+    /// Takes new certificates, CA and CRL; links stay, unless their certificate is now refused. Fails, and changes
+    /// nothing, when the certificate and key are of no use to TLS.
+    pub fn renew(&mut self, now: Instant, credentials: Credentials) -> Result<(), Fault> {
+        let credentials = self.with_newest_crls(credentials);
+        self.links.renew(now, credentials.clone())?;
+        self.handle_renewed(now, credentials);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Lists that other nodes told us, and that could not be written, are not forgotten for an older file.
+    pub(super) fn with_newest_crls(&self, credentials: Credentials) -> Credentials {
+        match credentials.trust.with_newer_crls(self.links.trust()) {
+            Some(trust) => Credentials { trust: Arc::new(trust), ..credentials },
+            None => credentials,
+        }
+    }
+
+    /// We show and believe something else, and the links know it.
+    pub(super) fn handle_renewed(&mut self, now: Instant, credentials: Credentials) {
+        self.keeper.set_floor(floor(credentials.identity.chain(), &credentials.trust));
+        let before = self.members.crl();
+        let changes = self.members.set_credentials(credentials);
+        let me = self.links.me();
+        self.switch.set_permit(me.id, permit(me));
+        let transit = transit(me);
+        if changes.announce || self.fabric.is_transit() != transit {
+            self.fabric.handle_renewed(now, transit);
+        }
+        if changes.sign {
+            self.fabric.handle_new_key(now);
+        }
+        if self.members.crl() > before {
+            self.tell_crls(u64::MAX);
+        }
+        self.judge_members(now);
+        self.say_dates(now);
+    }
+
+    /// Removes who is no member any more.
+    pub(super) fn judge_members(&mut self, now: Instant) {
+        for id in self.members.judge_again() {
+            self.forget(now, id);
+        }
+    }
+
+    fn forget(&mut self, now: Instant, id: NodeId) {
+        self.fabric.expel(now, id, &mut self.members);
+        self.switch.forget(id);
+    }
+
+    /// A list that a neighbor told.
+    pub(super) fn take_crl(&mut self, now: Instant, slot: u8, der: &[u8], bytes: &[u8]) {
+        self.fabric.count_check();
+        let trust = match self.links.trust().with_crl(der) {
+            Ok(Some(trust)) => trust,
+            Ok(None) => return,
+            Err(fault) => {
+                self.fabric.count_forged();
+                return self.journal.warn(now, format!("a CRL that was told is no good: {fault}"));
+            }
+        };
+        let credentials = Credentials { trust: Arc::new(trust), ..self.links.credentials().clone() };
+        if self.links.renew(now, credentials.clone()).is_err() {
+            return; // The certificate and key are the same as before.
+        }
+        let id = self.fabric.neighbors().get(slot).map(|own| own.id);
+        let from = id.and_then(|id| self.members.name(id)).unwrap_or("a neighbor").to_owned();
+        self.fabric.relay(Some(slot), bytes);
+        self.handle_renewed(now, credentials);
+        let number = self.links.trust().crl_number().unwrap_or(0);
+        self.journal.note(now, format!("CRL {number} taken from {from}"));
+        self.outputs.push_back(Output::Crls);
+    }
+
+    /// Tells the lists that we have to the neighbors on these slots.
+    pub(super) fn tell_crls(&mut self, slots: u64) {
+        for crl in self.links.trust().told_crls() {
+            let mut message = Vec::new();
+            Message::Crl(&crl.der).emit(&mut message);
+            self.fabric.tell_up(slots, message);
+        }
+    }
+}
