@@ -145,6 +145,9 @@ pub const FOREIGN: usize = 64;
 pub const CHECKS: u64 = 4;
 pub const CHECKS_PAUSE: Duration = Duration::from_millis(1);
 
+/// A neighbor is told all stations this often at most, however often it asks.
+pub const SNAPSHOT_PAUSE: Duration = Duration::from_secs(5);
+
 /// Largest Ethernet frame that the switch carries, bytes: header, one 802.1Q tag and an MTU up to [`MTU_MAX`].
 pub const FRAME_MAX: usize = 2048;
 pub const MTU_MAX: u16 = 2000;

@@ -3,8 +3,10 @@
 
 use std::time::Instant;
 
+use heapless::LinearMap;
+
 use super::{Node, permit};
-use crate::limits::{CHECKS, CHECKS_PAUSE};
+use crate::limits::{CHECKS, CHECKS_PAUSE, LINKS, SNAPSHOT_PAUSE};
 use crate::mesh::fabric::Note;
 use crate::mesh::graph::Transit;
 use crate::mesh::signature::Sign;
@@ -15,6 +17,30 @@ use crate::wire::announce::Signature;
 use crate::wire::control::{self, Message, Next};
 use crate::wire::list::List;
 use crate::wire::stations::{Owned, Station, Stations};
+
+/// Who was asked which station lives where, and who has asked.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    /// A neighbor has told.
+    is_known: bool,
+    /// Links on which one is expected, one bit each.
+    asked: u64,
+    /// When the link was last told all; there are as many places as links.
+    told: LinearMap<LinkId, Instant, LINKS>,
+}
+
+impl Snapshots {
+    pub fn handle_down(&mut self, link: LinkId) {
+        self.asked &= !(1 << link.0);
+    }
+
+    /// May it be told now? A few bytes bring many.
+    fn answers(&mut self, now: Instant, link: LinkId) -> bool {
+        let last = self.told.get(&link).copied();
+        let is_time = last.is_none_or(|last| now.saturating_duration_since(last) >= SNAPSHOT_PAUSE);
+        is_time && self.told.insert(link, now).is_ok()
+    }
+}
 
 impl Node {
     /// Works off messages, until so many signatures were checked that frames must have their turn.
@@ -107,21 +133,24 @@ impl Node {
         self.fabric.relay(None, &message);
     }
 
-    /// Asks who lives where, once: of the first neighbor that answers.
+    /// Asks who lives where, of each neighbor that comes up until one knows.
     pub(super) fn ask_snapshot(&mut self, now: Instant, link: LinkId) {
-        if !self.has_snapshot {
+        if !self.snapshots.is_known {
+            self.snapshots.asked |= 1 << link.0;
             self.say(now, link, &Message::MacSnapshot(List::of(&[], &mut Vec::new())));
         }
     }
 
     fn take_snapshot(&mut self, now: Instant, link: LinkId, list: &List<'_, Owned>) {
         if !list.is_empty() {
-            self.has_snapshot = true;
-            let members = &self.members;
-            self.switch.handle_snapshot(now, list.iter(), |id| members.member(id).is_some());
+            if self.snapshots.asked & 1 << link.0 != 0 {
+                self.snapshots.is_known = true;
+                let members = &self.members;
+                self.switch.handle_snapshot(now, list.iter(), |id| members.member(id).is_some());
+            }
             return;
         }
-        let (mut start, mut buffer) = (Some(0), Vec::new());
+        let (mut start, mut buffer) = (self.snapshots.answers(now, link).then_some(0), Vec::new());
         while let Some(part) = start.and_then(|start| self.switch.snapshot(now, start)) {
             self.say(now, link, &Message::MacSnapshot(List::of(&part.rows, &mut buffer)));
             start = part.next;

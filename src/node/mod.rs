@@ -23,7 +23,7 @@ use bytes::{Bytes, BytesMut};
 
 use self::carrier::Carrier;
 use self::dates::Dates;
-use self::exchange::transit;
+use self::exchange::{Snapshots, transit};
 use self::journal::Journal;
 use self::members::Members;
 use crate::limits;
@@ -82,8 +82,7 @@ pub struct Node {
     carrier: Carrier,
     /// Messages wait, whose signatures are checked then.
     more_at: Option<Instant>,
-    /// A neighbor has told which station lives where.
-    has_snapshot: bool,
+    snapshots: Snapshots,
     /// Nodes within reach when paths were last searched.
     reached: usize,
     to_tap: VecDeque<Bytes>,
@@ -115,7 +114,7 @@ impl Node {
             members,
             carrier: Carrier::new(config.carrier, now),
             more_at: None,
-            has_snapshot: false,
+            snapshots: Snapshots::default(),
             reached: 1,
             to_tap: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -180,7 +179,6 @@ impl Node {
         self.journal.handle_timeout(now);
         self.switch.handle_timeout(now);
         self.links.handle_timeout(now);
-        self.switch.handle_timeout(now);
         self.settle(now);
     }
 
@@ -216,7 +214,10 @@ impl Node {
     fn handle_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Up { link, node } => self.handle_up(now, link, node),
-            Event::Down { link } => self.fabric.handle_down(now, link),
+            Event::Down { link } => {
+                self.snapshots.handle_down(link);
+                self.fabric.handle_down(now, link);
+            }
             Event::Suspect { link, withdraw_after } => self.fabric.handle_suspect(now, link, withdraw_after),
             Event::Recovered { link } => self.fabric.handle_recovered(now, link),
             Event::Resync { link } => self.fabric.handle_resync(link),
