@@ -106,6 +106,8 @@ pub struct Neighbors {
     alive: u64,
     /// The slot of each link that is up.
     by_link: [u8; LINKS],
+    /// When the first of them is to be announced or withdrawn.
+    due: Option<Instant>,
 }
 
 /// In place of a slot: the link is not up.
@@ -127,7 +129,13 @@ impl Default for Neighbors {
 
 impl Neighbors {
     pub fn new() -> Self {
-        Self { slots: (0..SLOTS).map(|_| None).collect(), up: 0, alive: 0, by_link: [NOWHERE; LINKS] }
+        Self {
+            slots: (0..SLOTS).map(|_| None).collect(),
+            up: 0,
+            alive: 0,
+            by_link: [NOWHERE; LINKS],
+            due: None,
+        }
     }
 
     /// A link has come up. `None`: all slots carry.
@@ -200,12 +208,15 @@ impl Neighbors {
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.iter().filter_map(|(_, own)| own.due).min()
+        self.due
     }
 
     /// Slots whose links are to be announced or withdrawn now, one bit each.
     pub fn poll(&mut self, now: Instant) -> u64 {
         let mut changed = 0;
+        if self.due.is_none_or(|due| due > now) {
+            return changed;
+        }
         for (slot, entry) in self.slots.iter_mut().enumerate() {
             let Some(own) = entry.as_mut().filter(|own| own.due.is_some_and(|due| due <= now)) else {
                 continue;
@@ -214,6 +225,7 @@ impl Neighbors {
             own.is_announced = own.is_alive();
             changed |= bit(slot as u8);
         }
+        self.count();
         changed
     }
 
@@ -255,6 +267,7 @@ impl Neighbors {
 
     fn count(&mut self) {
         (self.up, self.alive, self.by_link) = (0, 0, [NOWHERE; LINKS]);
+        self.due = self.iter().filter_map(|(_, own)| own.due).min();
         for (slot, own) in (0..).zip(&self.slots) {
             let Some(own) = own.as_ref().filter(|own| own.state != State::Down) else { continue };
             self.up |= bit(slot);

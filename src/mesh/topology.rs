@@ -48,13 +48,15 @@ pub struct Topology {
     pub(super) fragments: Fragments,
     /// Announcements for which there was no room.
     refused: u64,
+    /// When the first of those out of reach went.
+    lost: Option<Instant>,
 }
 
 impl Topology {
     pub fn new(me: NodeId, epoch: u32) -> Self {
         let mut members: Box<Vec<Member, NODES>> = Box::default();
         let _ = members.push(Member { id: me, epoch, node: 0, transit: Transit::No, lost: None });
-        Self { me, members, fragments: Fragments::new(), refused: 0 }
+        Self { me, members, fragments: Fragments::new(), refused: 0, lost: None }
     }
 
     /// An LSA that came from another node, of whomever it is.
@@ -154,20 +156,27 @@ impl Topology {
         for member in self.members.iter_mut().filter(|member| member.id != self.me) {
             member.lost = if is_reached(member.id) { None } else { member.lost.or(Some(now)) };
         }
+        self.look_for_lost();
+    }
+
+    fn look_for_lost(&mut self) {
+        self.lost = self.members.iter().filter_map(|member| member.lost).min();
     }
 
     /// When [`Topology::poll_purged`] is to be called.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.members.iter().filter_map(|member| member.lost).min().map(|lost| lost + PURGE_AFTER)
+        self.lost.map(|lost| lost + PURGE_AFTER)
     }
 
     /// Forgets a node that was out of reach for too long; to be called until there is none.
     pub fn poll_purged(&mut self, now: Instant) -> Option<NodeId> {
+        self.next_timeout().filter(|due| *due <= now)?;
         let is_due = |member: &Member| member.lost.is_some_and(|lost| now >= lost + PURGE_AFTER);
-        let place = self.members.iter().position(is_due)?;
-        let id = self.members.remove(place).id;
-        self.fragments.remove(id);
-        Some(id)
+        let place = self.members.iter().position(is_due);
+        let gone = place.map(|place| self.members.remove(place).id);
+        gone.into_iter().for_each(|id| self.fragments.remove(id));
+        self.look_for_lost();
+        gone
     }
 
     /// The node is no member any more.

@@ -460,3 +460,79 @@ fn parts_that_were_apart_come_together() {
     world.run(2000);
     assert_eq!(world.unicast(0, 4), Ok(vec![0, 1, 3, 4]));
 }
+
+/// Splits off draws from a seed.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = super::graph::mix(self.0);
+        (self.0 >> 16) as usize % end.max(1)
+    }
+}
+
+/// A ring, so that all hang together, and as many wires across.
+fn random_wires(draw: &mut Draw, sites: usize) -> Vec<(usize, usize, u64)> {
+    let mut wires: Vec<(usize, usize, u64)> =
+        (0..sites).map(|site| (site, (site + 1) % sites, 1 + draw.below(30) as u64)).collect();
+    for _ in 0..2 * sites {
+        let (a, b) = (draw.below(sites), draw.below(sites));
+        let is_new = wires.iter().all(|(x, y, _)| (*x, *y) != (a, b) && (*x, *y) != (b, a));
+        if a != b && is_new {
+            wires.push((a, b, 1 + draw.below(30) as u64));
+        }
+    }
+    wires
+}
+
+fn assert_whole(world: &mut World, sites: usize, what: &str) {
+    assert!(world.agrees(), "{what}");
+    for from in 0..sites {
+        let tally = world.broadcast(from);
+        let expected: Vec<u32> = (0..sites).map(|site| u32::from(site != from)).collect();
+        assert_eq!((tally.copies as usize, tally.delivered), (sites - 1, expected), "{what}: from {from}");
+        for to in (0..sites).filter(|to| *to != from) {
+            let trace = world.unicast(from, to);
+            assert!(trace.is_ok(), "{what}: {from} to {to}: {trace:?}");
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_a_quiet_mesh_is_whole() {
+    for seed in 0..6 {
+        let (mut draw, sites) = (Draw(seed), 5 + seed as usize * 2);
+        let wires = random_wires(&mut draw, sites);
+        let mut world = World::new(sites, &wires);
+        world.run(4000);
+        assert_whole(&mut world, sites, &format!("seed {seed}, cold"));
+        for round in 0..4 {
+            // Wires of the ring stay: the graph hangs together without the others.
+            let (a, b, ms) = wires[sites + draw.below(wires.len() - sites)];
+            let what = format!("seed {seed}, round {round}, {a}-{b}");
+            match draw.below(3) {
+                0 => {
+                    world.cut(a, b);
+                    world.suspect(a, b);
+                    world.run(draw.below(900) as u64);
+                    world.recover(a, b);
+                }
+                1 => {
+                    world.unlink(a, b);
+                    world.run(draw.below(3000) as u64);
+                    world.link(a, b, Duration::from_millis(ms));
+                }
+                _ => {
+                    world.cut(a, b);
+                    world.suspect(a, b);
+                    world.run(draw.below(1500) as u64);
+                    world.unlink(a, b);
+                    world.run(draw.below(1500) as u64);
+                    world.link(a, b, Duration::from_millis(ms + draw.below(50) as u64));
+                }
+            }
+            world.run(65_000);
+            assert_whole(&mut world, sites, &what);
+        }
+    }
+}
