@@ -8,8 +8,10 @@ mod members;
 mod moving;
 mod reload;
 mod rogue;
+mod scale;
 mod talk;
 mod time;
+mod topology;
 mod world;
 
 /// Runs a test once for each seed and names the one that failed.

@@ -1,7 +1,8 @@
 //! Certificates for simulated nodes, and the nodes themselves.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use quicap::limits;
@@ -29,6 +30,8 @@ pub const NETWORK: &str = "home";
 pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    /// Of nodes that are the same in every test, by name and id.
+    standing: Mutex<HashMap<(String, u16), Credentials>>,
 }
 
 impl Ca {
@@ -41,7 +44,19 @@ impl Ca {
         params.not_before = date_time_ymd(2026, 1, 1);
         params.not_after = date_time_ymd(2040, 1, 1);
         let pem = params.self_signed(&key).expect("a CA certificate").pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        Self { issuer: Issuer::new(params, key), pem, standing: Mutex::default() }
+    }
+
+    /// One for all tests that need many nodes: with [`Ca::standing_credentials`] each key is made once only.
+    pub fn standing() -> &'static Self {
+        static CA: OnceLock<Ca> = OnceLock::new();
+        CA.get_or_init(Self::new)
+    }
+
+    /// Key and certificate of a node, the same each time.
+    pub fn standing_credentials(&self, name: &str, id: u16) -> Credentials {
+        let mut standing = self.standing.lock().expect("no test fails while it holds the lock");
+        standing.entry((name.to_owned(), id)).or_insert_with(|| self.credentials(name, id)).clone()
     }
 
     /// Certificate and key of a node, PEM.

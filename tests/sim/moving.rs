@@ -334,7 +334,7 @@ fn a_name_that_moves_while_the_link_is_down_is_looked_up_again_within_forty_seco
         let (mut world, ca) = by_name(seed);
         world.kill(1);
         world.run_for(seconds(120 + seed));
-        world.sites[1].ip = World::ip(30);
+        world.readdress(1, World::ip(30), false);
         let listens = config(ca.credentials(&name(1), 2), vec![], seed);
         world.start(1, node(listens));
         world.run_for(seconds(10));

@@ -1,5 +1,8 @@
 //! A small internet on virtual time: real nodes, real QUIC and TLS, wires with delay, jitter, loss and MTU.
 //! Assert events and counters, never ciphertext: connection ids come from the thread's random numbers.
+//!
+//! What the next event is costs the same for two sites and for hundreds: each site's timeout waits in one queue, and is
+//! asked for anew only where something happened ([`World::drain`]).
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -40,13 +43,14 @@ impl Default for Wire {
 struct Flight {
     from: SocketAddr,
     to: SocketAddr,
-    bytes: Vec<u8>,
+    bytes: BytesMut,
 }
 
 /// One site: a node, its address and what came out of its TAP.
 pub struct Site {
-    pub node: Option<Node>,
-    pub ip: IpAddr,
+    pub node: Option<Box<Node>>,
+    /// Changed by [`World::readdress`].
+    ip: IpAddr,
     /// Port that the others see what it dials come from: its NAT may choose another.
     pub dial_port: u16,
     pub frames: Vec<Vec<u8>>,
@@ -54,14 +58,18 @@ pub struct Site {
     /// Every change of the carrier.
     pub carrier_changes: Vec<(Instant, bool)>,
     /// Stopped as by SIGSTOP: it does nothing, and what arrives waits in its sockets.
-    pub paused: bool,
+    paused: bool,
     waiting: Vec<Flight>,
+    /// Its timeout as it was last asked for: what the queue holds of it besides is void.
+    due: Option<Instant>,
 }
 
 pub struct World {
     pub now: Instant,
     pub sites: Vec<Site>,
-    pub wires: HashMap<(usize, usize), Wire>,
+    wires: HashMap<(usize, usize), Wire>,
+    /// Sites by address.
+    places: HashMap<IpAddr, usize>,
     /// Between a site and an address that no site has.
     pub outside: Wire,
     /// Nothing that this address sends arrives.
@@ -77,11 +85,17 @@ pub struct World {
     /// Datagrams put on the wires, and their bytes with IP and UDP headers.
     pub datagrams: u64,
     pub bytes: u64,
+    /// Arrivals and timeouts.
+    pub events_passed: u64,
     /// What arrives at an address that no node has.
     pub stray: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    /// Arrivals: when, the how manieth that was sent, and its place among the cargo.
     flights: BinaryHeap<Reverse<(Instant, u64, usize)>>,
-    cargo: HashMap<usize, Flight>,
-    next: usize,
+    cargo: Vec<Option<Flight>>,
+    free: Vec<usize>,
+    sent: u64,
+    wakes: BinaryHeap<Reverse<(Instant, usize)>>,
+    buffer: Vec<u8>,
     /// Timeouts since the clock last moved.
     idle_wakes: u32,
     random: u64,
@@ -97,6 +111,7 @@ impl World {
             now: Instant::now(),
             sites: Vec::new(),
             wires: HashMap::new(),
+            places: HashMap::new(),
             outside: Wire::default(),
             deaf: None,
             names: HashMap::new(),
@@ -106,22 +121,27 @@ impl World {
             ways: HashMap::new(),
             datagrams: 0,
             bytes: 0,
+            events_passed: 0,
             stray: Vec::new(),
             flights: BinaryHeap::new(),
-            cargo: HashMap::new(),
-            next: 0,
+            cargo: Vec::new(),
+            free: Vec::new(),
+            sent: 0,
+            wakes: BinaryHeap::new(),
+            buffer: Vec::new(),
             idle_wakes: 0,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
         }
     }
 
     pub fn ip(site: usize) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::new(192, 0, 2, site as u8 + 1))
+        IpAddr::V4(Ipv4Addr::from(0xC000_0201 + site as u32))
     }
 
     /// Adds a site without a node; [`World::start`] gives it one.
     pub fn add(&mut self) -> usize {
         let ip = Self::ip(self.sites.len());
+        self.places.insert(ip, self.sites.len());
         self.sites.push(Site {
             node: None,
             ip,
@@ -131,6 +151,7 @@ impl World {
             carrier_changes: Vec::new(),
             paused: false,
             waiting: Vec::new(),
+            due: None,
         });
         self.sites.len() - 1
     }
@@ -142,13 +163,14 @@ impl World {
     }
 
     pub fn start(&mut self, site: usize, make: impl FnOnce(Instant) -> Node) {
-        self.sites[site].node = Some(make(self.now));
+        self.sites[site].node = Some(Box::new(make(self.now)));
         self.drain(site);
     }
 
     /// Ends a node without a word, as `kill -9` does.
     pub fn kill(&mut self, site: usize) {
         self.sites[site].node = None;
+        self.sites[site].due = None;
         self.sites[site].waiting.clear();
     }
 
@@ -164,7 +186,11 @@ impl World {
 
     /// Gives a site another address; its node is told, as netlink tells, if `told`.
     pub fn readdress(&mut self, site: usize, ip: IpAddr, told: bool) {
-        self.sites[site].ip = ip;
+        let old = std::mem::replace(&mut self.sites[site].ip, ip);
+        if self.places.get(&old) == Some(&site) {
+            self.places.remove(&old);
+        }
+        self.places.insert(ip, site);
         let now = self.now;
         if told && let Some(node) = &mut self.sites[site].node {
             node.handle_network_change(now);
@@ -181,8 +207,9 @@ impl World {
     pub fn resume(&mut self, site: usize) {
         self.sites[site].paused = false;
         for flight in std::mem::take(&mut self.sites[site].waiting) {
-            self.deliver(site, &flight);
+            self.deliver(site, flight);
         }
+        self.schedule(site);
     }
 
     /// The slow name server answers.
@@ -204,12 +231,15 @@ impl World {
     }
 
     fn site_of(&self, ip: IpAddr) -> Option<usize> {
-        let alias = self.aliases.get(&ip).copied();
-        alias.or_else(|| self.sites.iter().position(|site| site.ip == ip))
+        self.aliases.get(&ip).or_else(|| self.places.get(&ip)).copied()
     }
 
     pub fn set_wire(&mut self, a: usize, b: usize, wire: Wire) {
         self.wires.insert((a.min(b), a.max(b)), wire);
+    }
+
+    pub fn wire(&self, a: usize, b: usize) -> Wire {
+        self.wires.get(&(a.min(b), a.max(b))).copied().unwrap_or_default()
     }
 
     pub fn random(&mut self, end: u32) -> u32 {
@@ -232,7 +262,7 @@ impl World {
 
     /// Puts a UDP datagram on its way, whoever it is from.
     pub fn inject(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        self.launch(from, to, bytes.to_vec());
+        self.launch(from, to, bytes);
     }
 
     pub fn run_for(&mut self, time: Duration) {
@@ -281,46 +311,65 @@ impl World {
     /// The next thing that happens before `end`, if there is one.
     fn step(&mut self, end: Instant) -> bool {
         let flight = self.flights.peek().map(|Reverse((at, _, _))| *at);
-        let wakes: Vec<Option<Instant>> = self
-            .sites
-            .iter_mut()
-            .map(|site| site.node.as_mut().filter(|_| !site.paused).and_then(Node::next_timeout))
-            .collect();
-        let wake = wakes.iter().flatten().min().copied();
+        let wake = self.next_wake();
         let Some(at) = [flight, wake].into_iter().flatten().min().filter(|at| *at <= end) else {
             return false;
         };
+        self.events_passed += 1;
         self.idle_wakes = if at > self.now || flight == Some(at) { 0 } else { self.idle_wakes + 1 };
         assert!(self.idle_wakes < IDLE_WAKES, "a node spins: its timeout stays in the past");
         self.now = self.now.max(at);
         if flight == Some(at) {
-            self.land();
-            return true;
-        }
-        let now = self.now;
-        for (site, due) in wakes.iter().enumerate() {
-            if due.is_some_and(|due| due <= now)
-                && let Some(node) = &mut self.sites[site].node
-            {
-                node.handle_timeout(now);
-                self.drain(site);
-            }
+            self.land()
+        } else {
+            self.wake()
         }
         true
     }
 
-    fn land(&mut self) {
-        let Some(Reverse((_, _, number))) = self.flights.pop() else { return };
-        let Some(flight) = self.cargo.remove(&number) else { return };
-        match self.site_of(flight.to.ip()).filter(|site| self.sites[*site].node.is_some()) {
-            Some(site) if self.sites[site].paused => self.sites[site].waiting.push(flight),
-            Some(site) => self.deliver(site, &flight),
-            None => self.stray.push((flight.from, flight.to, flight.bytes)),
+    /// When the first site has a timeout. What was scheduled and has been replaced since goes.
+    fn next_wake(&mut self) -> Option<Instant> {
+        loop {
+            let Reverse((at, site)) = *self.wakes.peek()?;
+            if self.sites[site].due == Some(at) && !self.sites[site].paused {
+                return Some(at);
+            }
+            self.wakes.pop();
         }
     }
 
-    fn deliver(&mut self, site: usize, flight: &Flight) {
-        let now = self.now;
+    /// The site whose timeout it is; [`World::next_wake`] has found it.
+    fn wake(&mut self) {
+        let Some(Reverse((_, site))) = self.wakes.pop() else { return };
+        self.sites[site].due = None;
+        if let Some(node) = &mut self.sites[site].node {
+            node.handle_timeout(self.now);
+        }
+        self.drain(site);
+    }
+
+    /// Asks a node for its timeout.
+    fn schedule(&mut self, site: usize) {
+        let own = &mut self.sites[site];
+        let due = own.node.as_mut().filter(|_| !own.paused).and_then(|node| node.next_timeout());
+        if let Some(at) = due.filter(|_| due != own.due) {
+            self.wakes.push(Reverse((at, site)));
+        }
+        own.due = due;
+    }
+
+    fn land(&mut self) {
+        let Some(Reverse((_, _, place))) = self.flights.pop() else { return };
+        let Some(flight) = self.cargo[place].take() else { return };
+        self.free.push(place);
+        match self.site_of(flight.to.ip()).filter(|site| self.sites[*site].node.is_some()) {
+            Some(site) if self.sites[site].paused => self.sites[site].waiting.push(flight),
+            Some(site) => self.deliver(site, flight),
+            None => self.stray.push((flight.from, flight.to, flight.bytes.to_vec())),
+        }
+    }
+
+    fn deliver(&mut self, site: usize, flight: Flight) {
         let socket = match flight.to.port() {
             PORT => LISTEN,
             port if port == self.sites[site].dial_port => DIAL,
@@ -328,19 +377,30 @@ impl World {
         };
         let local = Some(flight.to.ip());
         if let Some(node) = &mut self.sites[site].node {
-            node.handle_datagram(now, socket, flight.from, local, BytesMut::from(&flight.bytes[..]));
-            node.settle(now);
+            node.handle_datagram(self.now, socket, flight.from, local, flight.bytes);
         }
         self.drain(site);
     }
 
     /// Carries everything away that a node wants carried; for who acts on a node by hand.
     pub fn drain(&mut self, site: usize) {
-        let now = self.now;
-        let ip = self.sites[site].ip;
         let Some(mut node) = self.sites[site].node.take() else { return };
-        node.settle(now);
-        let mut buffer = Vec::new();
+        node.settle(self.now);
+        self.take_datagrams(site, &mut node);
+        while let Some(frame) = node.poll_frame() {
+            self.sites[site].frames.push(frame.to_vec());
+        }
+        let answered = self.take_outputs(site, &mut node);
+        self.sites[site].node = Some(node);
+        if answered {
+            self.drain(site);
+        }
+        self.schedule(site);
+    }
+
+    fn take_datagrams(&mut self, site: usize, node: &mut Node) {
+        let (now, ip) = (self.now, self.sites[site].ip);
+        let mut buffer = std::mem::take(&mut self.buffer);
         while let Some(transmit) = node.poll_transmit(now, &mut buffer) {
             if transmit.source.is_some_and(|source| self.site_of(source) != Some(site)) {
                 node.handle_unsent(now, &transmit, "Cannot assign requested address");
@@ -350,45 +410,39 @@ impl World {
             let port = if transmit.socket == LISTEN { PORT } else { self.sites[site].dial_port };
             let from = SocketAddr::new(transmit.source.unwrap_or(ip), port);
             for segment in buffer[..transmit.size].chunks(transmit.segment_size.unwrap_or(usize::MAX)) {
-                self.launch(from, transmit.destination, segment.to_vec());
+                self.launch(from, transmit.destination, segment);
             }
             buffer.clear();
         }
-        while let Some(frame) = node.poll_frame() {
-            self.sites[site].frames.push(frame.to_vec());
-        }
+        self.buffer = buffer;
+    }
+
+    /// True: a name was looked up, and the node may have more to say.
+    fn take_outputs(&mut self, site: usize, node: &mut Node) -> bool {
         let mut answered = false;
         while let Some(output) = node.poll_output() {
             match output {
                 Output::Carrier(on) => {
                     self.sites[site].carrier = on;
-                    self.sites[site].carrier_changes.push((now, on));
+                    self.sites[site].carrier_changes.push((self.now, on));
                 }
                 Output::Crls => {}
                 Output::Resolve(query) if self.slow_names && query.host.parse::<IpAddr>().is_err() => {
                     self.queries.push((site, query));
                 }
                 Output::Resolve(query) => {
-                    node.handle_resolved(now, &query, &self.look_up(&query.host));
+                    node.handle_resolved(self.now, &query, &self.look_up(&query.host));
                     answered = true;
                 }
             }
         }
-        self.sites[site].node = Some(node);
-        if answered {
-            self.drain(site);
-        }
+        answered
     }
 
-    fn launch(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+    fn launch(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         self.datagrams += 1;
         self.bytes += bytes.len() as u64 + 28;
-        let way = self.ways.get(&from.ip()).or_else(|| self.ways.get(&to.ip())).copied();
-        let wire = match (self.site_of(from.ip()), self.site_of(to.ip())) {
-            (Some(a), Some(b)) => self.wires.get(&(a.min(b), a.max(b))).copied().unwrap_or_default(),
-            _ => self.outside,
-        };
-        let wire = way.unwrap_or(wire);
+        let wire = self.wire_between(from.ip(), to.ip());
         if self.deaf == Some(from.ip())
             || wire.cut
             || bytes.len() + 28 > wire.mtu
@@ -397,8 +451,22 @@ impl World {
             return;
         }
         let jitter = wire.jitter.mul_f64(f64::from(self.random(1000)) / 1000.0);
-        self.next += 1;
-        self.flights.push(Reverse((self.now + wire.delay + jitter, self.next as u64, self.next)));
-        self.cargo.insert(self.next, Flight { from, to, bytes });
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.cargo.push(None);
+            self.cargo.len() - 1
+        });
+        self.cargo[place] = Some(Flight { from, to, bytes: BytesMut::from(bytes) });
+        self.sent += 1;
+        self.flights.push(Reverse((self.now + wire.delay + jitter, self.sent, place)));
+    }
+
+    fn wire_between(&self, from: IpAddr, to: IpAddr) -> Wire {
+        if let Some(way) = self.ways.get(&from).or_else(|| self.ways.get(&to)) {
+            return *way;
+        }
+        match (self.site_of(from), self.site_of(to)) {
+            (Some(a), Some(b)) => self.wire(a, b),
+            _ => self.outside,
+        }
     }
 }
