@@ -39,11 +39,16 @@ impl Asked {
             let _ = self.entries.insert(wanted.id, fresh);
         }
         if let Some(entry) = self.entries.get_mut(&wanted.id) {
-            if wanted.what & !entry.what != 0 {
-                entry.sources |= bit(slot);
-            }
             entry.what |= wanted.what;
             entry.sources |= bit(slot);
+        }
+    }
+
+    /// As [`Asked::put`], but it has just come, and had to be dropped: it is asked for again a little later.
+    pub fn put_off(&mut self, now: Instant, slot: u8, wanted: Wanted) {
+        self.put(slot, wanted);
+        if let Some(entry) = self.entries.get_mut(&wanted.id) {
+            entry.asked.get_or_insert(now);
         }
     }
 

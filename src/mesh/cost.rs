@@ -34,7 +34,7 @@ impl Cost {
     pub fn handle_rtt(&mut self, now: Instant, rtt: Duration) -> bool {
         self.measured = units(rtt);
         let (measured, told) = (u32::from(self.measured), u32::from(self.told));
-        if measured.abs_diff(told) <= (told / 5).max(COST_CHANGE.into()) {
+        if !is_other(self.measured, self.told) {
             self.differs = None;
             return false;
         }
@@ -50,12 +50,16 @@ impl Cost {
 
     /// The other end says what it measures. True: others are to be told.
     pub fn handle_theirs(&mut self, now: Instant, cost: u16) -> bool {
-        let is_same = core::mem::replace(&mut self.theirs, cost.min(COST_MAX)) == self.theirs;
+        let before = self.of_both();
+        self.theirs = cost.min(COST_MAX);
+        if !is_other(self.of_both(), before) {
+            return false;
+        }
         let (since, count) = self.heard.unwrap_or((now, 0));
         let is_over = now.saturating_duration_since(since) >= COST_PAUSE;
         let (since, count) = if is_over { (now, 1) } else { (since, count.saturating_add(1)) };
         self.heard = Some((since, count));
-        !is_same && count <= HEARD
+        count <= HEARD
     }
 
     /// What this end measured when it last told.
@@ -67,6 +71,11 @@ impl Cost {
     pub fn of_both(&self) -> u16 {
         self.told.max(self.theirs)
     }
+}
+
+/// By more than chance.
+fn is_other(cost: u16, than: u16) -> bool {
+    cost.abs_diff(than) > (than / 5).max(COST_CHANGE)
 }
 
 /// At least 1, at most [`COST_MAX`].
@@ -107,10 +116,12 @@ mod tests {
         let mut cost = Cost::default();
         cost.handle_up(Duration::from_micros(40));
         assert_eq!(cost.of_both(), 1);
-        assert_eq!((cost.handle_theirs(t, 70), cost.handle_theirs(t, 70)), (true, false));
-        assert_eq!((cost.of_both(), cost.told()), (70, 1));
-        assert_eq!((cost.handle_theirs(t, 90), cost.handle_theirs(t, 80)), (true, false));
-        assert!(cost.handle_theirs(t + COST_PAUSE, 85));
+        assert_eq!((cost.handle_theirs(t, 70), cost.handle_theirs(t, 75)), (true, false));
+        assert_eq!((cost.of_both(), cost.told()), (75, 1));
+        // A mind that changes all the time is heard three times in ten seconds.
+        let heard = [200, 70, 200, 70].map(|theirs| cost.handle_theirs(t, theirs));
+        assert_eq!(heard, [true, true, false, false]);
+        assert!(cost.handle_theirs(t + COST_PAUSE, 200));
         cost.handle_up(Duration::from_secs(60));
         assert_eq!(cost.of_both(), COST_MAX);
     }

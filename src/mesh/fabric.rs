@@ -373,9 +373,8 @@ impl Fabric {
     /// Whether there is but one other node.
     fn look_around(&mut self) {
         let others = self.trees.branches(&self.graph).filter(|(_, branch)| branch.parent.is_some()).count();
-        let alive = self.neighbors.alive();
-        let is_one = alive.is_power_of_two() && self.neighbors.up() == alive && others <= 1;
-        self.alone_with = is_one.then(|| alive.trailing_zeros() as u8);
+        let up = self.neighbors.up();
+        self.alone_with = (up.is_power_of_two() && others <= 1).then(|| up.trailing_zeros() as u8);
     }
 
     /// True, once: paths were searched.

@@ -55,9 +55,16 @@ impl Fabric {
         {
             return Some(route);
         }
-        // A link that others do not know of, since it is new or fails too often, still leads to its end.
-        let (slot, _) = self.neighbors.find(to).filter(|(_, own)| own.is_alive())?;
-        Some(Route::from_iter([slot]))
+        self.last_resort(to)
+    }
+
+    /// A link that others do not know of, since it is new or fails too often, still leads to its end; and one that is
+    /// suspect may still carry, if nothing else does.
+    fn last_resort(&self, to: NodeId) -> Option<Route> {
+        let is_up = |slot: &u8| bit(*slot) & self.neighbors.up() != 0;
+        let direct = self.neighbors.find(to).map(|(slot, _)| slot).filter(is_up);
+        let route = || self.trees.route(&self.graph, to).filter(|route| route.first().is_some_and(is_up));
+        direct.map(|slot| Route::from_iter([slot])).or_else(route)
     }
 
     fn hop(&self, repairs: u8, origin: NodeId, route: &[u8]) -> Option<Hop> {
@@ -79,18 +86,24 @@ impl Fabric {
         if self.neighbors.is_alive(*next) {
             return self.pass(ingress, *next, rest, routed);
         }
-        let repairs = routed.repairs.checked_sub(1).ok_or(DropReason::NoRoute)?;
-        // Our own links are known here even when they are withdrawn.
-        let far = self.neighbors.get(*next).map(|own| own.id);
-        let end = far.and_then(|far| self.topology.walk(far, rest)).filter(|end| *end != self.me);
-        let end = end.ok_or(DropReason::NoRoute)?;
-        let round = self.repairs.route(&self.graph, *next, end);
-        let route = round.or_else(|| self.trees.route(&self.graph, end)).ok_or(DropReason::NoRoute)?;
-        let hop = Routed::header(repairs, routed.origin, route.get(1..).unwrap_or_default());
-        match (route.first(), hop) {
-            (Some(slot), Some(header)) if self.neighbors.is_alive(*slot) => Ok(Hop { slot: *slot, header }),
-            _ => Err(DropReason::NoRoute),
+        let round = self.go_round(*next, rest, routed);
+        match round {
+            None if bit(*next) & self.neighbors.up() != 0 => self.pass(ingress, *next, rest, routed),
+            other => other.ok_or(DropReason::NoRoute),
         }
+    }
+
+    /// The next link is dead, or may be: another way to where the route ends.
+    fn go_round(&self, next: u8, rest: &[u8], routed: &Routed<'_>) -> Option<Hop> {
+        let repairs = routed.repairs.checked_sub(1)?;
+        // Our own links are known here even when they are withdrawn.
+        let far = self.neighbors.get(next)?.id;
+        let end = self.topology.walk(far, rest).filter(|end| *end != self.me)?;
+        let round = self.repairs.route(&self.graph, next, end);
+        let route = round.or_else(|| self.trees.route(&self.graph, end))?;
+        let (slot, rest) = route.split_first()?;
+        let header = Routed::header(repairs, routed.origin, rest)?;
+        self.neighbors.is_alive(*slot).then_some(Hop { slot: *slot, header })
     }
 
     fn pass(&self, ingress: u8, next: u8, rest: &[u8], routed: &Routed<'_>) -> Result<Hop, DropReason> {

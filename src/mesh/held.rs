@@ -21,7 +21,7 @@ struct Entry {
     is_early: bool,
 }
 
-/// At most [`HELD`] announcements. Full: the oldest goes; the digest will tell that it is missing.
+/// At most [`HELD`] announcements. Full: the oldest goes, and is asked for again a second later.
 pub struct Held {
     entries: Vec<Entry, HELD>,
     foreign: FnvIndexMap<(u8, NodeId), (u32, u32), FOREIGN>,
@@ -32,19 +32,22 @@ impl Held {
         Self { entries: Vec::new(), foreign: FnvIndexMap::new() }
     }
 
-    /// False: another one had to go.
-    pub fn put(&mut self, now: Instant, received: Received<'_>, id: NodeId, is_early: bool) -> bool {
+    /// The one that had to go for it: whose it was, and who told it.
+    pub fn put(
+        &mut self,
+        now: Instant,
+        received: Received<'_>,
+        id: NodeId,
+        is_early: bool,
+    ) -> Option<(NodeId, u8)> {
         let due = now + if is_early { ORIGIN_EVERY } else { HELD_FOR };
         // Of one kind and fragment of a node only the latest counts.
         let subject = |bytes: &[u8]| (bytes.first().copied(), bytes.get(13).copied());
         self.entries.retain(|entry| entry.id != id || subject(&entry.bytes) != subject(received.bytes));
-        let is_full = self.entries.is_full();
-        if is_full {
-            self.entries.remove(0);
-        }
+        let gone = self.entries.is_full().then(|| self.entries.remove(0));
         let entry = Entry { id, slot: received.slot, bytes: received.bytes.to_vec(), due, is_early };
         let _ = self.entries.push(entry);
-        !is_full
+        gone.map(|gone| (gone.id, gone.slot))
     }
 
     /// One that waited for this node's NODE.

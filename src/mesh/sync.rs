@@ -210,8 +210,9 @@ impl Fabric {
 
     /// It waits, until it may be judged or its signer is known.
     fn hold(&mut self, now: Instant, received: Received<'_>, id: NodeId, is_early: bool) {
-        if !self.sync.held.put(now, received, id, is_early) {
+        if let Some((gone, slot)) = self.sync.held.put(now, received, id, is_early) {
             self.counters.dropped += 1;
+            self.sync.asked.put_off(now, slot, Wanted { id: gone, what: WANTS_NODE | WANTS_LINKS });
         }
     }
 

@@ -66,9 +66,11 @@ impl Node {
         let dead = slots & !alive;
         for slot in (0..limits::SLOTS as u8).filter(|slot| dead & bit(*slot) != 0) {
             self.counters.broadcast_copies += 1;
-            let result = match self.fabric.tunnel(slot) {
-                Some(hop) => self.forward(now, &hop, datagram),
-                None => Err(DropReason::NoRoute),
+            let result = match (self.fabric.tunnel(slot), self.fabric.link(slot)) {
+                (Some(hop), _) => self.forward(now, &hop, datagram),
+                // There is no way round: it may still carry.
+                (None, Some(link)) => self.links.send(now, link, datagram),
+                (None, None) => Err(DropReason::NoRoute),
             };
             self.count(result);
         }
