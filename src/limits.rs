@@ -145,6 +145,9 @@ pub const FOREIGN: usize = 64;
 pub const CHECKS: u64 = 4;
 pub const CHECKS_PAUSE: Duration = Duration::from_millis(1);
 
+/// MAC_MOVEs and MAC_GONEs that are known again when another neighbor hands them on, without a look at the signature.
+/// Full: the oldest is judged once more.
+pub const COPIES: usize = 16;
 /// A neighbor is told all stations this often at most, however often it asks.
 pub const SNAPSHOT_PAUSE: Duration = Duration::from_secs(5);
 

@@ -3,10 +3,10 @@
 
 use std::time::Instant;
 
-use heapless::LinearMap;
+use heapless::{Deque, LinearMap};
 
 use super::{Node, permit};
-use crate::limits::{CHECKS, CHECKS_PAUSE, LINKS, SNAPSHOT_PAUSE};
+use crate::limits::{CHECKS, CHECKS_PAUSE, COPIES, LINKS, SNAPSHOT_PAUSE};
 use crate::mesh::fabric::Note;
 use crate::mesh::graph::Transit;
 use crate::mesh::signature::Sign;
@@ -39,6 +39,23 @@ impl Snapshots {
         let last = self.told.get(&link).copied();
         let is_time = last.is_none_or(|last| now.saturating_duration_since(last) >= SNAPSHOT_PAUSE);
         is_time && self.told.insert(link, now).is_ok()
+    }
+}
+
+/// Signatures of what was judged lately: each neighbor hands the same on. Full: the oldest is judged once more.
+#[derive(Default)]
+pub(super) struct Copies(Deque<Signature, COPIES>);
+
+impl Copies {
+    fn contains(&self, signature: &Signature) -> bool {
+        self.0.iter().any(|known| known == signature)
+    }
+
+    fn note(&mut self, signature: Signature) {
+        if self.0.is_full() {
+            self.0.pop_front();
+        }
+        let _ = self.0.push_back(signature);
     }
 }
 
@@ -95,12 +112,13 @@ impl Node {
         let mut body = Vec::new();
         told.write_signed(&mut body);
         let is_of_this_run = self.fabric.topology().epoch(told.owner) == Some(told.epoch);
-        if told.owner == self.links.me().id || !is_of_this_run {
+        if told.owner == self.links.me().id || !is_of_this_run || self.copies.contains(&told.signature) {
             return;
         }
         if !self.fabric.judge(now, (told.owner, kind, &body, &told.signature), &self.members) {
             return;
         }
+        self.copies.note(told.signature);
         let is_news = if gone {
             self.switch.handle_gone(told.owner, told.stations.iter())
         } else {

@@ -23,7 +23,7 @@ use bytes::{Bytes, BytesMut};
 
 use self::carrier::Carrier;
 use self::dates::Dates;
-use self::exchange::{Snapshots, transit};
+use self::exchange::{Copies, Snapshots, transit};
 use self::journal::Journal;
 use self::members::Members;
 use crate::limits;
@@ -83,6 +83,7 @@ pub struct Node {
     /// Messages wait, whose signatures are checked then.
     more_at: Option<Instant>,
     snapshots: Snapshots,
+    copies: Copies,
     /// Nodes within reach when paths were last searched.
     reached: usize,
     to_tap: VecDeque<Bytes>,
@@ -115,6 +116,7 @@ impl Node {
             carrier: Carrier::new(config.carrier, now),
             more_at: None,
             snapshots: Snapshots::default(),
+            copies: Copies::default(),
             reached: 1,
             to_tap: VecDeque::new(),
             outputs: VecDeque::new(),
