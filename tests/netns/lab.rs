@@ -394,6 +394,7 @@ impl Drop for Lab {
     fn drop(&mut self) {
         if thread::panicking() {
             self.daemons.keys().for_each(|site| self.give_last_words(site));
+            eprintln!("{}", fs::read_to_string(self.dir.join("programs.log")).unwrap_or_default());
         }
         for mut child in std::mem::take(&mut self.daemons).into_values().chain(self.helpers.drain(..)) {
             let _ = child.kill();

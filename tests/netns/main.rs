@@ -27,6 +27,7 @@ mod moving;
 mod mtu;
 mod paths;
 mod pings;
+mod programs;
 mod reload;
 mod revocation;
 mod sites;
