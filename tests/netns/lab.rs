@@ -345,12 +345,7 @@ impl Lab {
         what: &str,
         mut ready: impl FnMut(&mut Self) -> bool,
     ) -> Duration {
-        let start = Instant::now();
-        while !ready(self) {
-            assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
-            thread::sleep(Duration::from_millis(20));
-        }
-        start.elapsed()
+        until(limit, what, || ready(self))
     }
 
     pub fn namespace_file(&self, name: &str) -> PathBuf {
@@ -399,6 +394,7 @@ impl Drop for Lab {
     fn drop(&mut self) {
         if thread::panicking() {
             self.daemons.keys().for_each(|site| self.give_last_words(site));
+            eprintln!("{}", fs::read_to_string(self.dir.join("programs.log")).unwrap_or_default());
         }
         for mut child in std::mem::take(&mut self.daemons).into_values().chain(self.helpers.drain(..)) {
             let _ = child.kill();
@@ -409,6 +405,16 @@ impl Drop for Lab {
         }
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Asks until the answer is yes, and says how long that took. Panics after `limit`.
+pub fn until(limit: Duration, what: &str, mut ready: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !ready() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    start.elapsed()
 }
 
 pub fn ping_line(from: &str, options: &str) -> String {

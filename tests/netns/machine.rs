@@ -37,7 +37,7 @@ pub fn obstacle() -> Option<String> {
 }
 
 pub fn exists(program: &str) -> bool {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin:/usr/lib/frr";
     path.split(':').any(|dir| Path::new(dir).join(program).exists())
 }
 

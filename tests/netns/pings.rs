@@ -1,5 +1,6 @@
 //! A ping that runs beside the test, and when it was answered.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::Child;
 use std::sync::{Arc, Mutex};
@@ -41,6 +42,30 @@ impl Pings {
         1.0 - answers.len() as f64 / f64::from(sent.max(1))
     }
 
+    /// How many pings from the first one answered since `start` to the last were not answered.
+    pub fn lost_since(&self, start: Duration) -> u32 {
+        let answers = self.answers.lock().unwrap();
+        let numbers = || answers.iter().filter(|answer| answer.at >= start).map(|answer| answer.number);
+        let (first, last) = (numbers().min().unwrap_or(1), numbers().max().unwrap_or(0));
+        (last + 1 - first).saturating_sub(numbers().count() as u32)
+    }
+
+    /// Answers beyond the first to the same ping.
+    pub fn duplicates(&self) -> usize {
+        let answers = self.answers.lock().unwrap();
+        let numbers: BTreeSet<u32> = answers.iter().map(|answer| answer.number).collect();
+        answers.len() - numbers.len()
+    }
+
+    /// The middle one of those answered since `start`.
+    pub fn round_trip_since(&self, start: Duration) -> Option<Duration> {
+        let answers = self.answers.lock().unwrap();
+        let since = answers.iter().filter(|answer| answer.at >= start);
+        let mut took: Vec<Duration> = since.map(|answer| answer.took).collect();
+        took.sort();
+        took.get(took.len() / 2).copied()
+    }
+
     /// The longest time without an answer that ends after `start`.
     pub fn longest_silence(&self, start: Duration) -> Duration {
         let answers: Vec<Duration> = self.answers.lock().unwrap().iter().map(|answer| answer.at).collect();
@@ -60,6 +85,7 @@ struct Answer {
     at: Duration,
     /// Of the ping, from 1.
     number: u32,
+    took: Duration,
 }
 
 /// `[1764009564.123456] 64 bytes from 10.77.0.2: icmp_seq=1 ttl=64 time=0.5 ms`
@@ -68,7 +94,9 @@ fn parse(line: &str) -> Option<Answer> {
     let (_, rest) = rest.split_once(" icmp_seq=")?;
     let (number, rest) = rest.split_once(' ')?;
     let at = Duration::from_secs_f64(at.parse().ok()?);
-    rest.contains("time=").then_some(Answer { at, number: number.parse().ok()? })
+    let (_, took) = rest.split_once("time=")?;
+    let took = Duration::from_secs_f64(took.split(' ').next()?.parse::<f64>().ok()? / 1000.0);
+    Some(Answer { at, number: number.parse().ok()?, took })
 }
 
 /// The clock that ping prints.

@@ -1,7 +1,9 @@
 """Raw frames and hostile datagrams, run inside a namespace by the tests of this folder.
 
-  raw.py send IF HEX             sends one frame
+  raw.py send IF HEX             sends one frame, and prints when, in UNIX seconds
   raw.py receive IF MAC SECONDS  prints the first frame from MAC as hex, its 802.1Q tag put back
+  raw.py number IF COUNT MS      sends so many numbered broadcasts of 1000 bytes, one in so many milliseconds
+  raw.py collect IF              prints the numbers of such as they come, in one line when its input ends
   raw.py garbage IP PORT SECONDS sends random, truncated and oversized datagrams
   raw.py replay IF SECONDS       sends each UDP datagram that leaves by IF again, three times, after a while
 """
@@ -16,6 +18,8 @@ import time
 
 ETH_P_ALL = 3
 SOL_PACKET, PACKET_AUXDATA = 263, 8
+# An EtherType for experiments, and a mark of ours.
+NUMBERED = b"\x88\xb5nr"
 VLAN_VALID, TPID_VALID = 1 << 4, 1 << 6
 
 
@@ -26,7 +30,9 @@ def raw_socket(interface):
 
 
 def send(interface, frame):
-    raw_socket(interface).send(bytes.fromhex(frame))
+    raw = raw_socket(interface)
+    print(time.time(), flush=True)
+    raw.send(bytes.fromhex(frame))
 
 
 def receive(interface, mac, seconds):
@@ -49,6 +55,29 @@ def tag_of(ancillary):
             if status & VLAN_VALID:
                 return struct.pack("!HH", tpid if status & TPID_VALID else 0x8100, tci)
     return b""
+
+
+def number(interface, count, pause):
+    raw = raw_socket(interface)
+    source = raw.getsockname()[4]
+    start = time.monotonic()
+    for n in range(int(count)):
+        time.sleep(max(0, start + n * float(pause) / 1000 - time.monotonic()))
+        raw.send((b"\xff" * 6 + source + NUMBERED + struct.pack("!I", n)).ljust(1000, b"."))
+
+
+def collect(interface):
+    raw = raw_socket(interface)
+    print("ready", flush=True)
+    numbers = []
+    while True:
+        readable = select.select([raw, sys.stdin], [], [])[0]
+        if raw in readable:
+            frame, (_, _, kind, _, _) = raw.recvfrom(4096)
+            if frame[12:16] == NUMBERED and kind != socket.PACKET_OUTGOING:
+                numbers.append(struct.unpack("!I", frame[16:20])[0])
+        elif sys.stdin in readable:
+            return print(*numbers)
 
 
 def garbage(address, port, seconds):
@@ -91,4 +120,4 @@ def replay(interface, seconds):
 
 
 if __name__ == "__main__":
-    {"send": send, "receive": receive, "garbage": garbage, "replay": replay}[sys.argv[1]](*sys.argv[2:])
+    {"send": send, "receive": receive, "number": number, "collect": collect, "garbage": garbage, "replay": replay}[sys.argv[1]](*sys.argv[2:])

@@ -1,32 +1,70 @@
-//! Wires with faults between the routers a and b: impair.c in a namespace of its own, two wires of different networks.
+//! Wires with faults between two routers, each an impair.c in the namespace `net`, and two sites on two of them.
 //!
 //! ```text
 //!   la --- (a) wan  192.0.2.1    --- net: impair --- 192.0.2.2    wan  (b) --- lb
 //!              wan2 198.51.100.1 --- net: impair --- 198.51.100.2 wan2
 //! ```
 
-use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::sync::OnceLock;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::process::{Child, ChildStdout};
 
+use quicap::cli::demo::json::Json;
+
+use crate::compiled;
 use crate::lab::{Lab, Options};
 use crate::machine;
 
 /// Interface at both routers, and the network that its addresses .1 and .2 are in.
 const WIRES: [(&str, &str); 2] = [("wan", "192.0.2"), ("wan2", "198.51.100")];
 
+/// Where a wire ends: a router, and the last byte of its address.
+pub type End<'a> = (&'a str, usize);
+
 /// One wire that runs.
 pub struct Wire {
     impair: Child,
+    answers: Lines<BufReader<ChildStdout>>,
 }
 
 impl Wire {
+    /// Between interfaces of this name, whose addresses are in `network`.0/24; settings as impair.c explains them.
+    pub fn lay(lab: &Lab, interface: &str, network: &str, ends: [End<'_>; 2], settings: &str) -> Self {
+        for (site, number) in ends {
+            let end = format!("{interface}{site}");
+            lab.ok(&format!("ip -n @net link add {end} type veth peer name {interface} netns @{site}"));
+            lab.ok(&format!("ip -n @{site} addr add {network}.{number}/24 dev {interface}"));
+            for (namespace, name) in [("net", end.as_str()), (site, interface)] {
+                lab.ok(&format!("ip -n @{namespace} link set {name} up"));
+                // Frames as a wire would carry them, checksums and all.
+                let off = "tx off tso off gso off gro off tx-udp-segmentation off";
+                lab.ok(&format!("ip netns exec @{namespace} ethtool -K {name} {off}"));
+            }
+        }
+        let [a, b] = ends.map(|(site, _)| format!("{interface}{site}"));
+        Self::run(lab, &format!("{a} {b} seed={} {settings}", interface.len()))
+    }
+
+    fn run(lab: &Lab, arguments: &str) -> Self {
+        let program = compiled::program("impair");
+        let line = format!("ip netns exec @net {} {arguments}", program.display());
+        let mut impair = lab.spawn_with_input(&line);
+        let mut answers = BufReader::new(impair.stdout.take().unwrap()).lines();
+        assert_eq!(answers.next().unwrap().unwrap(), "ready", "impair starts");
+        Self { impair, answers }
+    }
+
     /// Changes settings while it runs: words as impair.c explains them.
     pub fn set(&mut self, settings: &str) {
         let stdin = self.impair.stdin.as_mut().unwrap();
         writeln!(stdin, "{settings}").unwrap();
+    }
+
+    /// What crossed the wire so far, both directions together.
+    pub fn traffic(&mut self) -> Traffic {
+        self.set("stats");
+        let answer = Json::parse(&self.answers.next().unwrap().unwrap()).unwrap();
+        let sum = |name: &str| ["a", "b"].iter().map(|way| number(answer.at(way).at(name))).sum();
+        Traffic { frames: sum("out"), bytes: sum("bytes"), large: sum("large") }
     }
 }
 
@@ -34,6 +72,25 @@ impl Drop for Wire {
     fn drop(&mut self) {
         let _ = self.impair.kill();
         let _ = self.impair.wait();
+    }
+}
+
+/// What crosses a wire.
+#[derive(Clone, Copy)]
+pub struct Traffic {
+    pub frames: u64,
+    pub bytes: u64,
+    /// Frames of at least 1000 bytes.
+    pub large: u64,
+}
+
+impl Traffic {
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            frames: self.frames - before.frames,
+            bytes: self.bytes - before.bytes,
+            large: self.large - before.large,
+        }
     }
 }
 
@@ -45,10 +102,8 @@ pub fn two_sites(settings: &str, options: Options<'_>) -> Option<(Lab, [Wire; 2]
     }
     let mut lab = Lab::open()?;
     ["a", "b", "net"].iter().for_each(|name| lab.add_namespace(name));
-    let wires = WIRES.map(|(interface, network)| {
-        lay(&lab, interface, network);
-        run(&lab, interface, settings)
-    });
+    let wires =
+        WIRES.map(|(interface, network)| Wire::lay(&lab, interface, network, [("a", 1), ("b", 2)], settings));
     lab.ok("quicap ca init --dir ca --network home");
     for (site, number) in [("a", 1), ("b", 2)] {
         lab.build_site(site, number);
@@ -59,47 +114,6 @@ pub fn two_sites(settings: &str, options: Options<'_>) -> Option<(Lab, [Wire; 2]
     Some((lab, wires))
 }
 
-fn lay(lab: &Lab, interface: &str, network: &str) {
-    for (site, number) in [("a", 1), ("b", 2)] {
-        let end = format!("{interface}{site}");
-        lab.ok(&format!("ip -n @net link add {end} type veth peer name {interface} netns @{site}"));
-        lab.ok(&format!("ip -n @{site} addr add {network}.{number}/24 dev {interface}"));
-        for (namespace, name) in [("net", end.as_str()), (site, interface)] {
-            lab.ok(&format!("ip -n @{namespace} link set {name} up"));
-            // Frames as a wire would carry them, checksums and all.
-            let off = "tx off tso off gso off gro off tx-udp-segmentation off";
-            lab.ok(&format!("ip netns exec @{namespace} ethtool -K {name} {off}"));
-        }
-    }
-}
-
-fn run(lab: &Lab, interface: &str, settings: &str) -> Wire {
-    let program = program().display();
-    let line =
-        format!("ip netns exec @net {program} {interface}a {interface}b seed={} {settings}", interface.len());
-    let mut impair = lab.spawn_with_input(&line);
-    let mut first = String::new();
-    BufReader::new(impair.stdout.take().unwrap()).read_line(&mut first).unwrap();
-    assert_eq!(first, "ready\n", "impair starts");
-    Wire { impair }
-}
-
-/// impair, compiled once for each run of the tests.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/netns/impair.c");
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("impair");
-        let new = program.with_extension(std::process::id().to_string());
-        let status = Command::new("cc")
-            .args(["-O2", "-Wall", "-Wextra", "-Werror", "-o"])
-            .arg(&new)
-            .arg(&source)
-            .arg("-lm")
-            .status();
-        assert!(status.unwrap().success(), "impair.c compiles");
-        // In one step: another run of the tests may be using it.
-        fs::rename(new, &program).unwrap();
-        program
-    })
+fn number(value: &Json) -> u64 {
+    value.number().unwrap() as u64
 }
