@@ -8,7 +8,7 @@ use quinn_proto::ConnectionHandle;
 use super::connection::{Connection, Overdue, Role, Stage};
 use super::peer::Slot;
 use crate::limits;
-use crate::types::LinkId;
+use crate::types::{self, LinkId};
 
 /// One bit for each slot.
 type Set = u128;
@@ -63,6 +63,13 @@ impl Table {
 
     pub fn len(&self) -> usize {
         self.connections.iter().flatten().count()
+    }
+
+    pub fn table(&self) -> types::Table {
+        let used = self.len();
+        let handles: usize = self.by_handle.iter().map(|handles| size_of_val(&**handles)).sum();
+        let bytes = size_of_val(&*self.connections) + handles + used * size_of::<Connection>();
+        types::Table { name: "connections", used, capacity: limits::CONNECTIONS, bytes }
     }
 
     pub fn is_full(&self) -> bool {

@@ -10,7 +10,7 @@ use super::fragments::Fragments;
 use super::graph::{Graph, Transit};
 use super::signature::{Signed, Verify};
 use crate::limits::{NODES, PURGE_AFTER};
-use crate::types::NodeId;
+use crate::types::{NodeId, Table};
 use crate::wire::announce::{FRAGMENTS, Lsa};
 
 /// What became of an announcement.
@@ -205,6 +205,18 @@ impl Topology {
 
     pub fn len(&self) -> usize {
         self.members.len()
+    }
+
+    /// In the order of their ids, this node included.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> {
+        self.members.iter().map(|member| member.id)
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = Table> {
+        let members = &*self.members;
+        let nodes =
+            Table { name: "nodes", used: members.len(), capacity: NODES, bytes: size_of_val(members) };
+        [nodes].into_iter().chain(self.fragments.tables())
     }
 
     /// Never: this node is always there.

@@ -11,6 +11,7 @@ mod frames;
 mod journal;
 pub mod json;
 pub mod members;
+mod overview;
 mod renewal;
 pub mod status;
 mod time;
@@ -33,7 +34,7 @@ use crate::mesh::switch::{self, Permit, Switch};
 use crate::pki::fault::Fault;
 use crate::pki::timekeeper::{self, Timekeeper};
 use crate::pki::verify::Member;
-use crate::types::{DropReason, Drops, LinkId, NodeId};
+use crate::types::{DropReason, Drops, LinkId, NodeId, Table};
 
 pub struct Config {
     pub links: link::Config,
@@ -362,6 +363,18 @@ impl Node {
     /// The last events, oldest first, with the time since the node began.
     pub fn events(&self) -> impl Iterator<Item = &journal::Entry> {
         self.journal.iter()
+    }
+
+    /// How full the bounded tables of all rooms are, and what memory they take.
+    pub fn tables(&self) -> Vec<Table> {
+        let mesh = self.fabric.tables().chain(self.switch.tables());
+        let own = [self.waiting_frames(), self.journal.table()];
+        mesh.chain(self.members.tables()).chain(self.links.tables()).chain(own).collect()
+    }
+
+    fn waiting_frames(&self) -> Table {
+        let bytes = self.to_tap.iter().map(Bytes::len).sum();
+        Table { name: "to_tap", used: self.to_tap.len(), capacity: limits::TAP_QUEUE, bytes }
     }
 
     pub fn began(&self) -> Instant {
