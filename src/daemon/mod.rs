@@ -2,6 +2,7 @@
 //! Decides nothing about frames or peers: that is the node. Read first: docs/architecture.md, "The loop".
 
 mod control;
+mod dot;
 mod follow;
 mod inside;
 pub mod lists;
