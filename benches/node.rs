@@ -26,7 +26,7 @@ struct Times {
 
 #[allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 fn round(
-    pair: &mut (Node, Node),
+    pair: &mut (Box<Node>, Box<Node>),
     arena: &mut (BytesMut, BytesMut),
     wire: &mut Vec<u8>,
     frame: &[u8],
