@@ -463,8 +463,11 @@ pub(super) mod tests {
         let many: Vec<MacAddr> = (0..=limits::RESERVED as u32).map(mac).collect();
         switch.handle_remote(t, node(2), &frame(A, B), Cast::One);
         switch.set_permit(node(2), permit(&many));
-        let line = "rights of node 2: no room for it and its 1025 addresses, its frames are refused";
-        assert_eq!(switch.poll_note().as_deref(), Some(line));
+        let line = format!(
+            "rights of node 2: no room for it and its {} addresses, its frames are refused",
+            many.len()
+        );
+        assert_eq!(switch.poll_note(), Some(line));
         let refused = Verdict::Drop(DropReason::Rights);
         for source in [B, mac(0)] {
             assert_eq!(switch.handle_remote(t, node(2), &frame(A, source), Cast::One), refused);

@@ -42,6 +42,21 @@ pub struct Config {
     pub carrier: carrier::Config,
 }
 
+/// How much the node keeps, at most what limits.rs says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// Nodes of the mesh, this one among them.
+    pub nodes: usize,
+    /// MAC addresses.
+    pub macs: usize,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self { nodes: limits::NODES, macs: limits::OWNERS }
+    }
+}
+
 /// What may change while the node runs.
 pub struct Reload {
     pub credentials: link::Credentials,
@@ -311,6 +326,12 @@ impl Node {
         self.carrier.configure(now, config.carrier);
         self.settle(now);
         Ok(())
+    }
+
+    /// MAC addresses that are too many go at once; nodes that are known stay.
+    pub fn set_capacity(&mut self, now: Instant, capacity: Capacity) {
+        self.fabric.set_capacity(capacity.nodes);
+        self.switch.set_capacity(now, capacity.macs);
     }
 
     /// Something that the operator should act upon.
