@@ -3,13 +3,20 @@
 
 use core::time::Duration;
 
-/// Peers that one node may be linked to at the same time: configured ones and those that dial in.
-/// Full: further ones are refused with the reason "busy". About 3 KiB each without connections.
-pub const LINKS: usize = 32;
+/// A build is for routers with 64 MB, or with the cargo feature `large` for machines with more, in larger meshes. Nodes
+/// of both kinds are in one mesh, as long as those of the first kind have room for it.
+const fn sized(router: usize, large: usize) -> usize {
+    if cfg!(feature = "large") { large } else { router }
+}
+
+/// Peers that one node may be linked to at the same time: configured ones and those that dial in. There are [`SLOTS`] for
+/// them, and one bit each. Full: further ones are refused with the reason "busy". About 3 KiB each without connections.
+pub const LINKS: usize = sized(32, 63);
+const _: () = assert!(LINKS < SLOTS);
 
 /// QUIC connections at the same time, handshakes included: two for each link (each side dials the other) and
 /// room for handshakes and races. Full: new Initials are refused. About 22 KiB each, measured.
-pub const CONNECTIONS: usize = 96;
+pub const CONNECTIONS: usize = 2 * LINKS + 32;
 
 /// Incoming connections that have not shown a certificate yet. Full: the oldest gives way after
 /// [`HALF_OPEN_STALE`]; until then further Initials are ignored.
@@ -46,18 +53,18 @@ pub const INCOMING_BUFFER_TOTAL: u64 = 256 * 1024;
 /// sent. Full: the answer is not given.
 pub const RESPONSES: usize = 16;
 
-/// Nodes of a mesh that one node knows, itself included. Full: a new node is refused,
+/// Nodes of a mesh that one node knows, itself included; a power of two. UCI may lower it. Full: a new node is refused,
 /// what is known stays.
-pub const NODES: usize = 256;
+pub const NODES: usize = sized(256, 1024);
 /// A node's certificate and its intermediates, as they are told to all: bytes and number (protocol). More: a node does not
 /// start with them, and what others tell so is refused.
 pub const CHAIN_MAX: usize = 4096;
 pub const CHAIN_CERTIFICATES: usize = 8;
 /// Bytes of chain and NODE that each node has a place for.
 pub const MEMBER_BYTES: usize = 768;
-/// What chains and NODEs of all nodes may have beyond that: 256 KiB in all. Full: a NODE that needs more is refused, and
-/// what is known of its node stays.
-pub const MEMBER_BYTES_MORE: usize = 64 * 1024;
+/// What chains and NODEs of all nodes may have beyond that: 256 KiB in all (`large`: 1 MiB). Full: a NODE that needs more is
+/// refused, and what is known of its node stays.
+pub const MEMBER_BYTES_MORE: usize = sized(64 * 1024, 256 * 1024);
 /// Chains that are judged anew at a time, when all have to be: each costs a small MIPS router some milliseconds (estimate).
 pub const JUDGEMENTS: usize = 4;
 /// Lines about members that wait to be written, as many as are kept of all. Full: the newest is left out.
@@ -69,7 +76,7 @@ pub const CRL_TOLD: usize = u16::MAX as usize;
 
 /// Links in the announcements of all nodes, each counted at both ends. Full: an announcement is refused whole, the older
 /// one stays.
-pub const NODE_LINKS: usize = 4096;
+pub const NODE_LINKS: usize = sized(4096, 16_384);
 /// Numbers that a node may give its links: 0 to 63 (protocol).
 pub const SLOTS: usize = 64;
 /// Links of the longest way through the mesh: the first, and 63 that stand in the frame (protocol).
@@ -77,7 +84,7 @@ pub const ROUTE: usize = 64;
 /// How often nodes on the way may give a frame another route; two bits (protocol).
 pub const ROUTE_REPAIRS: u8 = 3;
 
-/// Dead links for which a node keeps ways round them, 8 KiB each. Full: the oldest goes.
+/// Dead links for which a node keeps ways round them, 12 KiB each (`large`: 48). Full: the oldest goes.
 pub const REPAIRS: usize = 4;
 /// How long a dead link is still gone round after it left the announcements (protocol).
 pub const REPAIR_FOR: Duration = Duration::from_secs(1);
@@ -93,7 +100,7 @@ pub const WINDOW_STALE: Duration = Duration::from_secs(60);
 /// further fragment is refused.
 pub const FRAGMENTS: usize = 2 * NODES;
 /// Bytes of later versions in all LSAs. Full: the LSA is refused.
-pub const APPENDICES: usize = 16 * 1024;
+pub const APPENDICES: usize = sized(16 * 1024, 64 * 1024);
 /// A node that no path leads to is forgotten after this long (protocol).
 pub const PURGE_AFTER: Duration = Duration::from_secs(600);
 
@@ -175,9 +182,9 @@ pub const REASSEMBLY_PER_LINK: usize = 8;
 pub const REASSEMBLY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// MAC addresses with a known owner, a power of two: 22 bytes each on every processor (20 for the entry, 2 for its chain),
-/// 88 KiB. UCI may lower it. Full: the longest unused entry of the node with most goes, if unused for [`OWNER_EVICT_AGE`];
+/// 88 KiB (`large`: 352). UCI may lower it. Full: the longest unused entry of the node with most goes, if unused for [`OWNER_EVICT_AGE`];
 /// otherwise the new address is not learned and its frames still arrive.
-pub const OWNERS: usize = 4096;
+pub const OWNERS: usize = sized(4096, 16_384);
 /// MAC addresses that one remote node may own, and we. Full: of its own the longest unused goes, as above.
 pub const OWNERS_PER_NODE: u16 = 512;
 pub const OWNERS_LOCAL: u16 = 1024;
@@ -210,7 +217,7 @@ pub const GONE_WAITING: usize = 256;
 
 /// Addresses in the lists (`quicap:mac`) of all certificates, 8 bytes each. Full: the node whose list does not fit may use no
 /// address, and status says so.
-pub const RESERVED: usize = 1024;
+pub const RESERVED: usize = sized(1024, 4096);
 /// Lines of the switch for the log within one turn of the loop. Full: the newest is left out.
 pub const NOTES: usize = 16;
 

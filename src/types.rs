@@ -182,6 +182,16 @@ impl Drops {
     }
 }
 
+/// One bounded table, for status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Table {
+    pub name: &'static str,
+    pub used: usize,
+    pub capacity: usize,
+    /// Memory that it takes now: of most tables all from the start.
+    pub bytes: usize,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,11 +31,20 @@ pub struct Status {
     /// print JSON
     #[argh(switch)]
     pub json: bool,
+    /// print the graph of the mesh as Graphviz text: quicap status --dot | dot -Tsvg > mesh.svg
+    #[argh(switch)]
+    pub dot: bool,
 }
 
 /// # Errors
-/// Code 1 when no daemon answers, 2 when it is not clear which one is meant.
+/// Code 1 when no daemon answers, 2 when it is not clear which one or what is meant.
 pub fn run(arguments: &Status) -> Result<(), Failure> {
+    let verb = match (arguments.json, arguments.dot) {
+        (false, false) => "table\n",
+        (true, false) => "status\n",
+        (false, true) => "dot\n",
+        (true, true) => return Err(Failure::usage("--json or --dot: expected only one of them")),
+    };
     let path = match &arguments.socket {
         Some(path) => path.clone(),
         None => choose(Path::new(DIRECTORY), arguments.network.as_deref())?,
@@ -45,7 +54,6 @@ pub fn run(arguments: &Status) -> Result<(), Failure> {
         Some(_) => arguments.network.clone(),
         None => Some(name_of(&path)),
     };
-    let verb = if arguments.json { "status\n" } else { "table\n" };
     let answer = ask(&path, verb, PATIENCE).map_err(|error| explain(&error, network.as_deref(), &path))?;
     if answer.is_empty() {
         return Err(Failure::runtime(format!("the daemon at {} closed without an answer", path.display())));
@@ -181,7 +189,7 @@ mod tests {
         let path = directory.join("home.sock");
         let status = |network: Option<&str>| {
             let network = network.map(str::to_owned);
-            run(&Status { network, socket: Some(path.clone()), json: false }).unwrap_err()
+            run(&Status { network, socket: Some(path.clone()), json: false, dot: false }).unwrap_err()
         };
         let start = "start it with /etc/init.d/quicap start, or quicap run";
         let missing = format!("(no socket at {}); {start}", path.display());
@@ -191,6 +199,12 @@ mod tests {
         let dead = status(Some("home"));
         assert!(dead.code == 1 && dead.message.contains("nobody listens at"), "{dead:?}");
         std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn json_and_a_picture_at_once_are_a_usage_error() {
+        let both = run(&Status { network: None, socket: None, json: true, dot: true }).unwrap_err();
+        assert_eq!((both.code, both.message.contains("only one")), (2, true));
     }
 
     #[test]
@@ -214,7 +228,9 @@ mod tests {
             }
         });
         assert_eq!(ask(&path, "status\n", PATIENCE).unwrap(), expected);
-        let json = || run(&Status { network: None, socket: Some(path.clone()), json: true }).unwrap_err();
+        let json = || {
+            run(&Status { network: None, socket: Some(path.clone()), json: true, dot: false }).unwrap_err()
+        };
         assert!(json().message.contains("without an answer"));
         assert!(json().message.contains("the daemon is ending"));
         server.join().unwrap();

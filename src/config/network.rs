@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::mesh::switch;
-use crate::node::carrier;
+use crate::node::{Capacity, carrier};
 use crate::pki::rights::is_network_name;
 
 use super::reader::{Reader, title};
@@ -36,6 +36,7 @@ pub(super) fn read(section: &Section, report: &mut Report<'_>) -> Option<Network
         mtu: reader.option("mtu", value::mtu).unwrap_or_default(),
         carrier: carrier(&mut reader),
         switch: switch(&mut reader),
+        capacity: capacity(&mut reader),
         fast_detect: reader.option("fast_detect", value::boolean).unwrap_or(false),
         log_level: reader.option("log_level", value::log_level).unwrap_or(LevelFilter::Info),
         peers: Vec::new(),
@@ -99,6 +100,14 @@ fn switch(reader: &mut Reader<'_, '_>) -> switch::Config {
     switch::Config {
         unknown_unicast: reader.option("unknown_unicast", value::unknown_unicast).unwrap_or_default(),
         stp_pass: reader.option("stp_pass", value::boolean).unwrap_or_default(),
+    }
+}
+
+fn capacity(reader: &mut Reader<'_, '_>) -> Capacity {
+    let default = Capacity::default();
+    Capacity {
+        nodes: reader.option("max_nodes", value::max_nodes).unwrap_or(default.nodes),
+        macs: reader.option("max_macs", value::max_macs).unwrap_or(default.macs),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `config peer`: a node that this one dials, or that dials it.
 
+use crate::limits::LINKS;
 use crate::link::peer;
 
 use super::reader::{Reader, title};
@@ -9,7 +10,7 @@ use super::uci::Section;
 use super::value;
 
 /// As many neighbors as the mesh has places for.
-pub const MAX_PEERS: usize = 32;
+pub const MAX_PEERS: usize = LINKS;
 /// More addresses than that no node has at once.
 pub const MAX_ENDPOINTS: usize = 8;
 

@@ -9,7 +9,7 @@ use log::LevelFilter;
 
 use crate::link::peer;
 use crate::mesh::switch;
-use crate::node::carrier;
+use crate::node::{Capacity, carrier};
 
 use super::fault::{Error, Fault, Warning};
 use super::uci::{self, Package, Section};
@@ -51,6 +51,7 @@ pub struct Network {
     pub mtu: Mtu,
     pub carrier: carrier::Config,
     pub switch: switch::Config,
+    pub capacity: Capacity,
     /// Idle links are asked every second.
     pub fast_detect: bool,
     pub log_level: LevelFilter,
@@ -91,7 +92,7 @@ const fn list(name: &'static str) -> Known {
 }
 
 /// The options of `config network 'NETWORK'`.
-pub const NETWORK_OPTIONS: [Known; 20] = [
+pub const NETWORK_OPTIONS: [Known; 22] = [
     option("enabled", "1"),
     option("tap", ""),
     option("tun", ""),
@@ -110,6 +111,8 @@ pub const NETWORK_OPTIONS: [Known; 20] = [
     option("carrier_down_delay", "5"),
     option("unknown_unicast", "limited"),
     option("stp_pass", "0"),
+    option("max_nodes", if cfg!(feature = "large") { "1024" } else { "256" }),
+    option("max_macs", if cfg!(feature = "large") { "16384" } else { "4096" }),
     option("fast_detect", "0"),
     option("log_level", "info"),
 ];

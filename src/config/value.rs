@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use log::LevelFilter;
 
-use crate::limits::{MTU_MAX, MTU_MIN};
+use crate::limits::{MTU_MAX, MTU_MIN, NODES, OWNERS};
 use crate::link::peer::{Endpoint, Host};
 use crate::mesh::switch::UnknownUnicast;
 use crate::node::carrier::Mode;
@@ -50,6 +50,17 @@ pub fn mtu(text: &str) -> Parsed<Mtu> {
     let fixed = decimal(text).filter(|mtu| (MTU_MIN..=MTU_MAX).contains(mtu)).map(Mtu::Fixed);
     let mtu = if text == "auto" { Some(Mtu::Auto) } else { fixed };
     mtu.ok_or_else(|| format!("is not an MTU (expected {MTU_MIN} to {MTU_MAX}, or auto)"))
+}
+
+/// Of the mesh; one alone is none.
+pub fn max_nodes(text: &str) -> Parsed<usize> {
+    let nodes = decimal(text).filter(|nodes| (2..=NODES).contains(nodes));
+    nodes.ok_or_else(|| format!("is not a number of nodes (expected 2 to {NODES})"))
+}
+
+pub fn max_macs(text: &str) -> Parsed<usize> {
+    let macs = decimal(text).filter(|macs| (1..=OWNERS).contains(macs));
+    macs.ok_or_else(|| format!("is not a number of MAC addresses (expected 1 to {OWNERS})"))
 }
 
 pub fn delay_s(text: &str) -> Parsed<u16> {
@@ -253,6 +264,10 @@ mod tests {
         refused(delay_s, &["3601", "5s", "0.5", ""]);
         accepted(mtu, &[("auto", Mtu::Auto), ("576", Mtu::Fixed(576)), ("2000", Mtu::Fixed(2000))]);
         refused(mtu, &["575", "2001", "Auto", "", "9000", "1500 "]);
+        accepted(max_nodes, &[("2", 2), ("256", 256)]);
+        refused(max_nodes, &["0", "1", "1025", "-2", "", "all"]);
+        accepted(max_macs, &[("1", 1), ("4096", 4096)]);
+        refused(max_macs, &["0", "16385", "1k", ""]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! Decides nothing about frames or peers: that is the node. Read first: docs/architecture.md, "The loop".
 
 mod control;
+mod dot;
 mod follow;
 mod inside;
 pub mod lists;
@@ -206,7 +207,11 @@ fn make_node(
         switch: network.switch,
         carrier: network.carrier,
     };
-    Node::new(config, now()).map_err(|fault| Failure::certificate(format!("{}: {fault}", network.cert)))
+    let now = now();
+    let mut node =
+        Node::new(config, now).map_err(|fault| Failure::certificate(format!("{}: {fault}", network.cert)))?;
+    node.set_capacity(now, network.capacity);
+    Ok(node)
 }
 
 fn credentials(material: Material) -> Credentials {

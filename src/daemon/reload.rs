@@ -60,6 +60,7 @@ fn try_reload(daemon: &mut Loop<'_>, now: Instant) -> Result<(), String> {
         fast_detect: network.fast_detect,
     };
     daemon.node.reload(now, config).map_err(|fault| format!("{}: {fault}", network.cert))?;
+    daemon.node.set_capacity(now, network.capacity);
     log::set_max_level(network.log_level);
     for option in needs_restart(&daemon.network, &network) {
         daemon.node.caution(now, format!("option {option} has changed: restart to apply it"));
@@ -129,6 +130,7 @@ fn needs_restart(old: &Network, new: &Network) -> Vec<&'static str> {
         crl: _,
         carrier: _,
         switch: _,
+        capacity: _,
         fast_detect: _,
         log_level: _,
         peers: _,
@@ -163,7 +165,8 @@ mod tests {
         const AT_START: [&str; 8] =
             ["enabled", "tap", "tun", "listen_port", "listen_address", "tunlink", "fwmark", "mtu"];
         for option in NETWORK_OPTIONS.map(|option| option.name) {
-            let values = ["0", "1", "1400", "quicap0", "::1", "10.0.0.1/24", "/a", "always", "drop", "debug"];
+            let values =
+                ["0", "1", "100", "1400", "quicap0", "::1", "10.0.0.1/24", "/a", "always", "drop", "debug"];
             let others: Vec<Network> =
                 values.into_iter().filter_map(|value| network(option, value)).collect();
             assert!(!others.is_empty(), "{option}: no value of its own here");

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::turn::Loop;
-use crate::limits;
 use crate::link::connection::Connection;
 use crate::link::peer::{Link, State};
 use crate::node::status::{
-    Clock, ConfigStatus, ConnectionStatus, Count, EventStatus, Identity, LinkStatus, MacStatus, NodeStatus,
-    Status, TableStatus, TapStatus,
+    Clock, ConfigStatus, ConnectionStatus, Count, EventStatus, Identity, LinkStatus, MacStatus, Status,
+    TapStatus,
 };
 use crate::pki::timekeeper::Standing;
 use crate::sys::process;
@@ -34,13 +33,14 @@ pub fn status(daemon: &Loop<'_>, now: Instant) -> Status {
         cert_not_after: me.not_after,
         crl_number: links.trust().crl_number(),
         warnings: node.warnings(),
-        tables: tables(daemon),
+        tables: node.tables(),
         events: node
             .events()
             .map(|event| EventStatus { at_s: event.at.as_secs(), text: event.text.clone() })
             .collect(),
         links: links.iter().map(|one| link(daemon, began, one)).collect(),
-        nodes: links.iter().filter_map(|link| neighbor(daemon, link)).collect(),
+        nodes: node.others(),
+        edges: node.edges(),
         macs: node
             .switch()
             .owners()
@@ -81,19 +81,6 @@ fn tap(tap: &Tap) -> TapStatus {
         carrier: interface.carrier,
         bridge: interface.bridge,
     }
-}
-
-fn tables(daemon: &Loop<'_>) -> Vec<TableStatus> {
-    let links = daemon.node.links();
-    let switch = daemon.node.switch().tables().map(|table| (table.name, table.used, table.capacity));
-    let links = [
-        ("links", links.iter().count(), limits::LINKS),
-        ("connections", links.connections_used(), limits::CONNECTIONS),
-        ("reassembly", links.rejoining(), limits::REASSEMBLY),
-    ];
-    let all = switch.into_iter().chain(links);
-    all.map(|(name, used, capacity)| TableStatus { name, used: used as u64, capacity: capacity as u64 })
-        .collect()
 }
 
 fn link(daemon: &Loop<'_>, began: Instant, link: &Link) -> LinkStatus {
@@ -143,26 +130,32 @@ fn connection(daemon: &Loop<'_>, connection: &Connection, active: bool, control:
     ConnectionStatus { role: connection.role, local, remote, state, active, control, rtt_us }
 }
 
-/// A node that we are linked to: one hop, by itself, at the cost of the round trip.
-fn neighbor(daemon: &Loop<'_>, link: &Link) -> Option<NodeStatus> {
-    let member = link.member.as_ref()?;
-    let cost_us = microseconds(active(daemon, link)?.rtt());
-    Some(NodeStatus { name: member.name.clone(), id: member.id, hops: 1, via: member.name.clone(), cost_us })
-}
-
 fn counters(daemon: &Loop<'_>) -> Vec<Count> {
-    let (counters, macs) = (daemon.node.counters(), daemon.node.switch().owners().counters());
+    let node = &daemon.node;
+    let (counters, macs) = (node.counters(), node.switch().owners().counters());
+    let (mesh, members) = (node.fabric().counters(), node.members().counters());
     vec![
         ("tap_rx_frames", counters.tap_rx_frames),
         ("tap_tx_frames", counters.tap_tx_frames),
         ("tap_rx_bytes", counters.tap_rx_bytes),
         ("tap_tx_bytes", counters.tap_tx_bytes),
+        ("forwarded_frames", counters.forwarded_frames),
+        ("broadcast_copies", counters.broadcast_copies),
+        ("searches", mesh.searches),
+        ("verified", mesh.verified),
+        ("forged", mesh.forged),
+        ("dropped", mesh.dropped),
+        ("announcements_full", node.fabric().topology().refused()),
+        ("members_forged", members.forged),
+        ("members_refused", members.refused),
+        ("members_full", members.full),
+        ("unsaid", node.links().unsaid()),
         ("macs_not_learned", macs.not_learned),
         ("macs_moved", macs.moves),
         ("macs_refused", macs.refused),
         ("macs_frozen", macs.frozen),
         ("macs_evicted", macs.evicted),
         ("macs_untold", macs.untold),
-        ("initials_ignored", daemon.node.links().initials_ignored()),
+        ("initials_ignored", node.links().initials_ignored()),
     ]
 }

@@ -17,7 +17,7 @@ use smol::channel::{self, Sender};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Task};
 
-use super::table;
+use super::{dot, table};
 use crate::node::status::Status;
 use crate::sys::Error;
 use crate::sys::timer::Timer;
@@ -30,13 +30,15 @@ const REQUEST_MAX: usize = 4096;
 /// After an accept that failed (out of descriptors, say), nothing is accepted for this long.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether the status is wanted for programs or for people.
+/// Whether the status is wanted for programs, for people or as a picture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verb {
     /// `status`: JSON.
     Status,
     /// `table`: text for a terminal.
     Table,
+    /// `dot`: the graph for Graphviz.
+    Dot,
 }
 
 /// A client waits for the status.
@@ -51,6 +53,7 @@ impl Request {
         let text = match self.verb {
             Verb::Status => status.to_json() + "\n",
             Verb::Table => table::render(status),
+            Verb::Dot => dot::render(status),
         };
         let _ = self.reply.try_send(text);
     }
@@ -125,7 +128,8 @@ async fn converse(mut stream: Async<UnixStream>, requests: Sender<Request>) -> i
     let text = match line.trim_ascii() {
         b"status" => ask(Verb::Status, &requests).await,
         b"table" => ask(Verb::Table, &requests).await,
-        _ => "error: unknown request: expected status or table\n".to_owned(),
+        b"dot" => ask(Verb::Dot, &requests).await,
+        _ => "error: unknown request: expected status, table or dot\n".to_owned(),
     };
     stream.write_all(text.as_bytes()).await
 }
@@ -232,6 +236,7 @@ mod tests {
             let json = ask(&path, b"status\n");
             assert_eq!(json, sample::full().to_json() + "\n");
             assert_eq!(ask(&path, b"  table\r\nstatus\n"), table::render(&sample::full()));
+            assert_eq!(ask(&path, b"dot\n"), dot::render(&sample::full()));
             for bad in [&b"\n"[..], b"stop\n", b"\xFF\0\n"] {
                 assert!(ask(&path, bad).starts_with("error: unknown request"));
             }

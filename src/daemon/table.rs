@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 use crate::link::peer::State;
 use crate::node::status::{Clock, ConnectionStatus, Count, LinkStatus, Status};
 use crate::pki::date::Day;
+use crate::types::Table;
 
 /// Events shown; `--json` has them all.
 const EVENTS: usize = 10;
@@ -23,6 +24,7 @@ fn write_all(out: &mut String, status: &Status) -> fmt::Result {
     write_head(out, status)?;
     write_links(out, status)?;
     write_nodes(out, status)?;
+    write_tables(out, &status.tables)?;
     write_events(out, status)?;
     write_drops(out, &status.drops)
 }
@@ -100,17 +102,36 @@ fn write_nodes(out: &mut String, status: &Status) -> fmt::Result {
     let rows = status.nodes.iter().map(|node| {
         let macs = status.macs.iter().filter(|mac| mac.owner == node.id).count();
         let cost = Microseconds(node.cost_us).to_string();
+        let known = |text: String| if node.is_reachable { text } else { "-".to_owned() };
         [
             node.name.clone(),
             node.id.to_string(),
-            if node.via == node.name { "direct".to_owned() } else { node.via.clone() },
-            node.hops.to_string(),
-            cost,
+            match (node.is_reachable, node.via == node.name) {
+                (false, _) => "out of reach".to_owned(),
+                (true, true) => "direct".to_owned(),
+                (true, false) => node.via.clone(),
+            },
+            known(node.hops.to_string()),
+            known(cost),
             macs.to_string(),
         ]
     });
     writeln!(out)?;
     align(std::iter::once(title).chain(rows)).iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+/// Those that hold something, and what all take.
+fn write_tables(out: &mut String, tables: &[Table]) -> fmt::Result {
+    let bytes = |bytes: usize| Bytes(bytes as u64).to_string();
+    let title = ["TABLE", "USED", "OF", "MEMORY"].map(str::to_owned);
+    let filled = tables.iter().filter(|table| table.used > 0);
+    let rows = filled.map(|table| {
+        [table.name.to_owned(), table.used.to_string(), table.capacity.to_string(), bytes(table.bytes)]
+    });
+    let all = tables.iter().map(|table| table.bytes).sum();
+    let all = ["all".to_owned(), String::new(), String::new(), bytes(all)];
+    writeln!(out)?;
+    align(std::iter::once(title).chain(rows).chain([all])).iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
 fn write_events(out: &mut String, status: &Status) -> fmt::Result {

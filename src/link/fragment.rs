@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::limits;
-use crate::types::LinkId;
+use crate::types::{LinkId, Table};
 use crate::wire::overlay::{FRAG_HEADER, Frag};
 
 /// Where pieces are built: one allocation that comes back when the pieces were sent.
@@ -113,6 +113,14 @@ impl Rejoiner {
 
     pub fn used(&self) -> usize {
         self.slots.iter().filter(|slot| slot.key.is_some()).count()
+    }
+
+    /// A buffer is there once it was needed.
+    pub fn table(&self) -> Table {
+        let used = self.used();
+        let buffers: usize = self.slots.iter().map(|slot| slot.bytes.capacity()).sum();
+        let bytes = size_of_val(&*self.slots) + buffers;
+        Table { name: "reassembly", used, capacity: limits::REASSEMBLY, bytes }
     }
 
     /// The slot of this datagram: its own, a free one, or the oldest of those that may be given up.

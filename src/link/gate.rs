@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use heapless::Vec;
 
 use crate::limits::{self, Profile};
+use crate::types::Table;
 
 /// What becomes of an Initial that opens a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,6 +162,15 @@ impl Gate {
     /// Whether a connection with this address came up lately.
     pub fn knows(&mut self, now: Instant, remote: IpAddr) -> bool {
         self.find_known(now, Network::of(remote)).is_some()
+    }
+
+    pub fn tables(&self) -> [Table; 2] {
+        let (senders, known) = (&*self.senders, &*self.known);
+        let (of_senders, of_known) = (size_of_val(senders), size_of_val(known));
+        [
+            Table { name: "senders", used: senders.len(), capacity: limits::SENDERS, bytes: of_senders },
+            Table { name: "known", used: known.len(), capacity: limits::KNOWN, bytes: of_known },
+        ]
     }
 
     /// Initials that got no answer so far.

@@ -51,7 +51,7 @@ use crate::pki::fault::Fault;
 use crate::pki::identity::Identity;
 use crate::pki::tls::{self, Suites};
 use crate::pki::verify::{Member, Trust};
-use crate::types::{DropReason, Drops, LinkId, NodeId};
+use crate::types::{self, DropReason, Drops, LinkId, NodeId};
 use crate::wire::control::CloseCode;
 
 /// One of the node's UDP sockets, as the daemon numbers them.
@@ -282,17 +282,24 @@ impl Links {
         active.map(Connection::max_datagram).filter(|max| *max > 0).min()
     }
 
-    pub fn connections_used(&self) -> usize {
-        self.table.len()
-    }
-
     /// Initials that got no answer: those of a flood.
     pub fn initials_ignored(&self) -> u64 {
         self.gate.ignored()
     }
 
-    pub fn rejoining(&self) -> usize {
-        self.rejoiner.used()
+    pub fn connections_used(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Without what QUIC itself keeps of a connection: that is most of it ([`limits::CONNECTIONS`]).
+    pub fn tables(&self) -> impl Iterator<Item = types::Table> {
+        let links = types::Table {
+            name: "links",
+            used: self.iter().count(),
+            capacity: limits::LINKS,
+            bytes: size_of_val(&*self.links),
+        };
+        [links, self.table.table(), self.rejoiner.table()].into_iter().chain(self.gate.tables())
     }
 
     /// Drops on the links, those of the reassembly included.

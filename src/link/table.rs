@@ -8,11 +8,40 @@ use quinn_proto::ConnectionHandle;
 use super::connection::{Connection, Overdue, Role, Stage};
 use super::peer::Slot;
 use crate::limits;
-use crate::types::LinkId;
+use crate::types::{self, LinkId};
 
-/// One bit for each slot.
-type Set = u128;
-const _: () = assert!(limits::CONNECTIONS <= Set::BITS as usize);
+/// Slots, one bit each.
+#[derive(Clone, Copy, Default)]
+struct Set([u128; limits::CONNECTIONS.div_ceil(BITS)]);
+
+const BITS: usize = u128::BITS as usize;
+// A slot is kept in a byte.
+const _: () = assert!(limits::CONNECTIONS <= u8::MAX as usize);
+
+impl Set {
+    fn insert(&mut self, slot: Slot) {
+        if let Some(word) = self.0.get_mut(slot / BITS).filter(|_| slot < limits::CONNECTIONS) {
+            *word |= 1 << (slot % BITS);
+        }
+    }
+
+    fn remove(&mut self, slot: Slot) {
+        if let Some(word) = self.0.get_mut(slot / BITS) {
+            *word &= !(1 << (slot % BITS));
+        }
+    }
+
+    /// The first from this slot on; behind the last comes the first.
+    fn next(&self, from: Slot) -> Option<Slot> {
+        let (first, before) = (from / BITS, from % BITS);
+        (0..=self.0.len()).find_map(|n| {
+            let at = (first + n) % self.0.len();
+            let word = self.0.get(at)?;
+            let rest = if n == 0 { word >> before << before } else { *word };
+            (rest != 0).then(|| at * BITS + rest.trailing_zeros() as usize)
+        })
+    }
+}
 
 pub struct Table {
     connections: Vec<Option<Box<Connection>>>,
@@ -25,7 +54,7 @@ pub struct Table {
     /// Connections whose control stream may have messages.
     talking: Set,
     /// Where the last search for one to send ended: each gets its turn.
-    turn: u32,
+    turn: Slot,
 }
 
 impl Table {
@@ -33,9 +62,9 @@ impl Table {
         Self {
             connections: (0..limits::CONNECTIONS).map(|_| None).collect(),
             by_handle: [Vec::new(), Vec::new()],
-            touched: 0,
-            sendable: 0,
-            talking: 0,
+            touched: Set::default(),
+            sendable: Set::default(),
+            talking: Set::default(),
             turn: 0,
         }
     }
@@ -63,6 +92,13 @@ impl Table {
 
     pub fn len(&self) -> usize {
         self.connections.iter().flatten().count()
+    }
+
+    pub fn table(&self) -> types::Table {
+        let used = self.len();
+        let handles: usize = self.by_handle.iter().map(|handles| size_of_val(&**handles)).sum();
+        let bytes = size_of_val(&*self.connections) + handles + used * size_of::<Connection>();
+        types::Table { name: "connections", used, capacity: limits::CONNECTIONS, bytes }
     }
 
     pub fn is_full(&self) -> bool {
@@ -96,61 +132,47 @@ impl Table {
 
     /// Something happened to this connection: it is looked at, and asked what it has to send.
     pub fn touch(&mut self, slot: Slot) {
-        if slot < limits::CONNECTIONS {
-            self.touched |= 1 << slot;
-            self.sendable |= 1 << slot;
-        }
+        self.touched.insert(slot);
+        self.sendable.insert(slot);
     }
 
     pub fn next_touched(&mut self) -> Option<Slot> {
-        let slot = self.touched.trailing_zeros();
-        self.touched &= self.touched.wrapping_sub(1);
-        (slot < Set::BITS).then_some(slot as Slot)
+        let slot = self.touched.next(0)?;
+        self.touched.remove(slot);
+        Some(slot)
     }
 
     /// A connection that may have something to send, each in its turn.
     pub fn next_sendable(&mut self) -> Option<Slot> {
-        if self.sendable == 0 {
-            return None;
-        }
-        let ahead = self.sendable.rotate_right(self.turn).trailing_zeros();
-        self.turn = (self.turn + ahead) % Set::BITS;
-        Some(self.turn as Slot)
+        self.turn = self.sendable.next(self.turn)?;
+        Some(self.turn)
     }
 
     /// This connection has nothing more to send.
     pub fn sent(&mut self, slot: Slot) {
-        if slot < limits::CONNECTIONS {
-            self.sendable &= !(1 << slot);
-        }
+        self.sendable.remove(slot);
     }
 
     /// It may have something to send, though nothing happened to it.
     pub fn set_sendable(&mut self, slot: Slot) {
-        if slot < limits::CONNECTIONS {
-            self.sendable |= 1 << slot;
-        }
+        self.sendable.insert(slot);
     }
 
     pub fn set_talking(&mut self, slot: Slot) {
-        if slot < limits::CONNECTIONS {
-            self.talking |= 1 << slot;
-        }
+        self.talking.insert(slot);
     }
 
     pub fn set_silent(&mut self, slot: Slot) {
-        if slot < limits::CONNECTIONS {
-            self.talking &= !(1 << slot);
-        }
+        self.talking.remove(slot);
     }
 
     /// Connections whose control stream may have messages.
     pub fn talking(&self) -> impl Iterator<Item = (Slot, &Connection)> {
         let mut rest = self.talking;
         core::iter::from_fn(move || {
-            let slot = rest.trailing_zeros();
-            rest &= rest.wrapping_sub(1);
-            (slot < Set::BITS).then_some(slot as Slot)
+            let slot = rest.next(0)?;
+            rest.remove(slot);
+            Some(slot)
         })
         .filter_map(|slot| Some((slot, self.find(slot)?)))
     }
@@ -189,5 +211,26 @@ impl Table {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_of_a_set_come_in_their_turn() {
+        let last = limits::CONNECTIONS - 1;
+        let mut set = Set::default();
+        assert_eq!(set.next(0), None);
+        [3, 64, last].into_iter().for_each(|slot| set.insert(slot));
+        set.insert(limits::CONNECTIONS);
+        for (from, next) in [(0, 3), (3, 3), (4, 64), (65, last), (last, last)] {
+            assert_eq!(set.next(from), Some(next), "from {from}");
+        }
+        set.remove(last);
+        assert_eq!((set.next(65), set.next(last)), (Some(3), Some(3)), "behind the last comes the first");
+        set.remove(3);
+        assert_eq!((set.next(65), set.next(64), set.next(0)), (Some(64), Some(64), Some(64)));
     }
 }

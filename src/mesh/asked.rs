@@ -7,7 +7,7 @@ use heapless::index_map::FnvIndexMap;
 
 use super::spf::bit;
 use crate::limits::{ASK_AGAIN, ASKED_AT_ONCE, NODES, SLOTS};
-use crate::types::NodeId;
+use crate::types::{NodeId, Table};
 use crate::wire::database::Wanted;
 
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,11 @@ impl Asked {
 
     pub fn handle_down(&mut self, slot: u8) {
         self.entries.values_mut().for_each(|entry| entry.sources &= !bit(slot));
+    }
+
+    pub fn table(&self) -> Table {
+        let entries = &*self.entries;
+        Table { name: "asked", used: entries.len(), capacity: NODES, bytes: size_of_val(entries) }
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {

@@ -279,6 +279,11 @@ impl Fabric {
         self.tell(slots & self.neighbors.up(), message);
     }
 
+    /// At most so many nodes, this one among them, and not more than [`NODES`]; those that are known stay.
+    pub fn set_capacity(&mut self, nodes: usize) {
+        self.topology.set_capacity(nodes);
+    }
+
     /// The node is no member any more.
     pub fn expel(&mut self, now: Instant, id: NodeId, registry: &mut impl Registry) {
         self.topology.remove(id);

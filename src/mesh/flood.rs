@@ -8,7 +8,7 @@ use heapless::index_map::FnvIndexMap;
 use super::spf::bit;
 use super::trees::Branch;
 use crate::limits::{NODES, OLD_TREE, WINDOW_JUMP, WINDOW_STALE};
-use crate::types::NodeId;
+use crate::types::{NodeId, Table};
 
 /// What a broadcast says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,6 +128,11 @@ impl Flood {
             entry.old &= !bit(slot);
             entry.branch.children &= !bit(slot);
         }
+    }
+
+    pub fn table(&self) -> Table {
+        let entries = &*self.entries;
+        Table { name: "windows", used: entries.len(), capacity: NODES, bytes: size_of_val(entries) }
     }
 
     /// The number of the next broadcast of this node, and the slots that it goes out on.

@@ -41,21 +41,31 @@ impl Fabric {
     }
 
     fn own_route(&mut self, to: NodeId) -> Option<Route> {
-        let starts_alive = |route: &Route| route.first().is_some_and(|slot| self.neighbors.is_alive(*slot));
         if self.repairs.is_empty() {
-            if let Some(known) = self.routes.get(&to).filter(|route| starts_alive(route)) {
+            if let Some(known) = self.routes.get(&to).filter(|route| self.starts_alive(route)) {
                 return Some(known.clone());
             }
-            if let Some(route) = self.trees.route(&self.graph, to).filter(starts_alive) {
+            if let Some(route) = self.shortest(to) {
                 let _ = self.routes.insert(to, route.clone());
                 return Some(route);
             }
-        } else if let Some(route) =
-            self.repairs.launch(&self.graph, self.trees.paths(), to).filter(starts_alive)
-        {
-            return Some(route);
         }
-        self.last_resort(to)
+        self.present_route(to)
+    }
+
+    /// The slots along which a frame of this node goes to another one now.
+    pub(super) fn present_route(&self, to: NodeId) -> Option<Route> {
+        let found = if self.repairs.is_empty() {
+            self.shortest(to)
+        } else {
+            let route = self.repairs.launch(&self.graph, self.trees.paths(), to);
+            route.filter(|route| self.starts_alive(route))
+        };
+        found.or_else(|| self.last_resort(to))
+    }
+
+    fn shortest(&self, to: NodeId) -> Option<Route> {
+        self.trees.route(&self.graph, to).filter(|route| self.starts_alive(route))
     }
 
     /// A link that others do not know of, since it is new or fails too often, still leads to its end; and one that is
@@ -65,6 +75,10 @@ impl Fabric {
         let direct = self.neighbors.find(to).map(|(slot, _)| slot).filter(is_up);
         let route = || self.trees.route(&self.graph, to).filter(|route| route.first().is_some_and(is_up));
         direct.map(|slot| Route::from_iter([slot])).or_else(route)
+    }
+
+    fn starts_alive(&self, route: &[u8]) -> bool {
+        route.first().is_some_and(|slot| self.neighbors.is_alive(*slot))
     }
 
     fn hop(&self, repairs: u8, origin: NodeId, route: &[u8]) -> Option<Hop> {

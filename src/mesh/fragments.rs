@@ -7,7 +7,7 @@ use heapless::Vec;
 
 use super::graph::Announced;
 use crate::limits::{APPENDICES, FRAGMENTS, NODE_LINKS, NODES};
-use crate::types::NodeId;
+use crate::types::{NodeId, Table};
 use crate::wire::announce::{self, FRAGMENT_LINKS, Link, Lsa, Signature};
 use crate::wire::list::List;
 
@@ -100,6 +100,15 @@ impl Fragments {
 
     pub fn announced(&self) -> impl Iterator<Item = Announced> {
         self.links.iter().copied()
+    }
+
+    pub fn tables(&self) -> [Table; 3] {
+        let (heads, links, bytes) = (&*self.heads, &*self.links, &*self.appendices);
+        [
+            Table { name: "fragments", used: heads.len(), capacity: FRAGMENTS, bytes: size_of_val(heads) },
+            Table { name: "node_links", used: links.len(), capacity: NODE_LINKS, bytes: size_of_val(links) },
+            Table { name: "appendices", used: bytes.len(), capacity: APPENDICES, bytes: size_of_val(bytes) },
+        ]
     }
 
     /// Who is on that slot, as the node announces it, whether or not the other end does.

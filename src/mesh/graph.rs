@@ -6,7 +6,7 @@ use core::ops::Range;
 use heapless::Vec;
 
 use crate::limits::{NODE_LINKS, NODES, SLOTS};
-use crate::types::NodeId;
+use crate::types::{NodeId, Table};
 
 /// Costs that make a link, 0.1 ms. 0 stands for no opinion and what is above for a link that is not to be used.
 pub const COST_MAX: u16 = 65_534;
@@ -132,6 +132,10 @@ impl Graph {
     /// The neighbor of a node on that slot.
     pub fn neighbor(&self, index: usize, slot: u8) -> Option<usize> {
         self.edges(index).find(|(_, edge)| edge.slot == slot).map(|(_, edge)| usize::from(edge.to))
+    }
+
+    pub fn table(&self) -> Table {
+        Table { name: "graph", used: self.arcs.len(), capacity: NODE_LINKS, bytes: size_of_val(self) }
     }
 
     fn edge_slice(&self, range: Range<usize>) -> impl Iterator<Item = Edge> {

@@ -8,7 +8,7 @@ use heapless::index_map::FnvIndexMap;
 
 use super::sync::Received;
 use crate::limits::{FOREIGN, HELD, HELD_FOR, NODES, ORIGIN_BURST, ORIGIN_EVERY};
-use crate::types::NodeId;
+use crate::types::{NodeId, Table};
 use crate::wire::control::Foreign;
 
 struct Entry {
@@ -69,6 +69,16 @@ impl Held {
         Some((entry.slot, entry.bytes))
     }
 
+    pub fn tables(&self) -> [Table; 2] {
+        let (entries, foreign) = (&self.entries, &self.foreign);
+        let waiting: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
+        let bytes = size_of_val(entries) + waiting;
+        [
+            Table { name: "held", used: entries.len(), capacity: HELD, bytes },
+            Table { name: "foreign", used: foreign.len(), capacity: FOREIGN, bytes: size_of_val(foreign) },
+        ]
+    }
+
     pub fn is_newer(&self, foreign: &Foreign<'_>) -> bool {
         let known = self.foreign.get(&(foreign.kind, foreign.id));
         known.is_none_or(|known| (foreign.epoch, foreign.seq) > *known)
@@ -93,6 +103,11 @@ pub struct Rates {
 impl Rates {
     pub fn new() -> Self {
         Self { buckets: Box::default() }
+    }
+
+    pub fn table(&self) -> Table {
+        let buckets = &*self.buckets;
+        Table { name: "rates", used: buckets.len(), capacity: NODES, bytes: size_of_val(buckets) }
     }
 
     pub fn permits(&mut self, now: Instant, id: NodeId) -> bool {

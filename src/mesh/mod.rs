@@ -24,6 +24,7 @@ mod sync;
 pub mod topology;
 pub mod trees;
 mod unknown;
+pub mod view;
 
 #[cfg(test)]
 mod world;

@@ -9,7 +9,7 @@ use super::cost::Cost;
 use super::graph::Transit;
 use super::spf::bit;
 use crate::limits::{FLAP_FORGOTTEN, FLAP_HOLD_MAX, FLAP_PATIENCE, LINKS, SLOT_REST, SLOTS};
-use crate::types::{LinkId, NodeId};
+use crate::types::{LinkId, NodeId, Table};
 
 /// Failures of a link that are remembered; more count for no more.
 const FAILURES: usize = 8;
@@ -249,6 +249,11 @@ impl Neighbors {
 
     pub fn find(&self, id: NodeId) -> Option<(u8, &Neighbor)> {
         self.iter().find(|(_, own)| own.id == id)
+    }
+
+    /// Those that rest included.
+    pub fn table(&self) -> Table {
+        Table { name: "slots", used: self.iter().count(), capacity: SLOTS, bytes: size_of_val(self) }
     }
 
     /// Slots whose links are up, suspect ones included, one bit each: control messages go there.

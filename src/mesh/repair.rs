@@ -9,7 +9,7 @@ use super::graph::Graph;
 use super::queue::Queue;
 use super::spf::{Paths, Route, Without, bit};
 use crate::limits::{REPAIR_FOR, REPAIRS};
-use crate::types::NodeId;
+use crate::types::{NodeId, Table};
 
 struct Repair {
     slot: u8,
@@ -90,6 +90,12 @@ impl Repairs {
 
     pub fn handle_timeout(&mut self, now: Instant) {
         self.entries.retain(|entry| entry.is_announced || now < entry.until);
+    }
+
+    pub fn table(&self) -> Table {
+        let used = self.entries.len();
+        let bytes = size_of_val(self) + size_of_val(&*self.queue) + used * 2 * size_of::<Paths>();
+        Table { name: "repairs", used, capacity: REPAIRS, bytes }
     }
 
     pub fn is_empty(&self) -> bool {

@@ -5,7 +5,7 @@ use heapless::Vec;
 use heapless::index_map::FnvIndexMap;
 
 use crate::limits::{NODES, RESERVED};
-use crate::types::{MacAddr, NodeId};
+use crate::types::{MacAddr, NodeId, Table};
 
 /// What a node's certificate lets it do here.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,9 +37,6 @@ pub(super) struct Rights {
 }
 
 impl Rights {
-    pub(super) const BYTES: usize =
-        size_of::<FnvIndexMap<NodeId, Grant, NODES>>() + size_of::<Vec<(MacAddr, NodeId), RESERVED>>();
-
     pub(super) fn new() -> Self {
         Self { grants: Box::new(FnvIndexMap::new()), reserved: Box::new(Vec::new()) }
     }
@@ -93,9 +90,17 @@ impl Rights {
         rows.map(|(_, node)| *node)
     }
 
-    /// Addresses that are reserved.
-    pub(super) fn len(&self) -> usize {
-        self.reserved.len()
+    pub(super) fn tables(&self) -> [Table; 2] {
+        let (grants, reserved) = (&*self.grants, &*self.reserved);
+        [
+            Table { name: "rights", used: grants.len(), capacity: NODES, bytes: size_of_val(grants) },
+            Table {
+                name: "reserved",
+                used: reserved.len(),
+                capacity: RESERVED,
+                bytes: size_of_val(reserved),
+            },
+        ]
     }
 }
 
@@ -138,7 +143,7 @@ mod tests {
         assert!(!rights.admits(node(3), mac(9000)) && !rights.admits(node(3), mac(9002)));
         assert!(rights.admits(node(2), mac(0)));
         assert!(rights.set(node(4), &permit(&[9000])) && rights.admits(node(4), mac(9000)));
-        assert_eq!(rights.len(), RESERVED);
+        assert_eq!(rights.reserved.len(), RESERVED);
         rights.remove(node(2));
         assert!(rights.set(node(3), &permit(&[9001])) && rights.admits(node(3), mac(9001)));
     }

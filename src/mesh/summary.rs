@@ -25,7 +25,7 @@ impl Topology {
         let ours = match self.member(theirs.id) {
             Some(member) if theirs.epoch < member.epoch => return None,
             Some(member) if theirs.epoch == member.epoch => self.known(member),
-            None if self.members.is_full() => return None,
+            None if self.is_full() => return None,
             _ => none,
         };
         let links = if theirs.links != 0 && theirs.links != ours.links { WANTS_LINKS } else { 0 };

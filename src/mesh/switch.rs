@@ -9,7 +9,7 @@ pub use super::rights::Permit;
 use super::rights::Rights;
 use super::unknown::Limiter;
 use crate::limits;
-use crate::types::{DropReason, MacAddr, NodeId};
+use crate::types::{DropReason, MacAddr, NodeId, Table};
 use crate::wire::stations::{Owned, Station};
 
 /// `option unknown_unicast`: what happens to a frame whose destination has no known owner.
@@ -51,15 +51,6 @@ pub enum Verdict {
     /// It came for a station that lives behind this node now: on to there, if it may still be sent on.
     Redirect(NodeId),
     Drop(DropReason),
-}
-
-/// One of the switch's tables, for status.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Table {
-    pub name: &'static str,
-    pub used: usize,
-    pub capacity: usize,
-    pub bytes: usize,
 }
 
 pub struct Switch {
@@ -262,14 +253,9 @@ impl Switch {
         &self.owners
     }
 
-    pub fn tables(&self) -> [Table; 2] {
-        let owners = &self.owners;
-        let (used, capacity) = (owners.len(), owners.capacity());
-        let reserved = (self.rights.len(), limits::RESERVED);
-        [
-            Table { name: "owners", used, capacity, bytes: Owners::BYTES },
-            Table { name: "reserved", used: reserved.0, capacity: reserved.1, bytes: Rights::BYTES },
-        ]
+    pub fn tables(&self) -> impl Iterator<Item = Table> {
+        let unknown = self.limiter.table();
+        self.owners.tables().into_iter().chain(self.rights.tables()).chain([unknown])
     }
 }
 
@@ -477,8 +463,11 @@ pub(super) mod tests {
         let many: Vec<MacAddr> = (0..=limits::RESERVED as u32).map(mac).collect();
         switch.handle_remote(t, node(2), &frame(A, B), Cast::One);
         switch.set_permit(node(2), permit(&many));
-        let line = "rights of node 2: no room for it and its 1025 addresses, its frames are refused";
-        assert_eq!(switch.poll_note().as_deref(), Some(line));
+        let line = format!(
+            "rights of node 2: no room for it and its {} addresses, its frames are refused",
+            many.len()
+        );
+        assert_eq!(switch.poll_note(), Some(line));
         let refused = Verdict::Drop(DropReason::Rights);
         for source in [B, mac(0)] {
             assert_eq!(switch.handle_remote(t, node(2), &frame(A, source), Cast::One), refused);

@@ -10,7 +10,7 @@ use super::signature::{Accepted, Form, Registry, Signed};
 use super::spf::bit;
 use super::topology::Outcome;
 use crate::limits::{DIGEST_EVERY, DIGEST_MISSES, NODES, RESYNC_AFTER, SLOTS};
-use crate::types::NodeId;
+use crate::types::{NodeId, Table};
 use crate::wire::announce::{FRAGMENTS, Lsa, Node};
 use crate::wire::control::{self, Foreign, Message, Next};
 use crate::wire::database::{Known, WANTS_LINKS, WANTS_NODE, Wanted};
@@ -68,6 +68,10 @@ impl Sync {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = Table> {
+        [self.asked.table(), self.rates.table()].into_iter().chain(self.held.tables())
     }
 
     /// May one more announcement of that node be judged now?

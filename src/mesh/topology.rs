@@ -10,7 +10,7 @@ use super::fragments::Fragments;
 use super::graph::{Graph, Transit};
 use super::signature::{Signed, Verify};
 use crate::limits::{NODES, PURGE_AFTER};
-use crate::types::NodeId;
+use crate::types::{NodeId, Table};
 use crate::wire::announce::{FRAGMENTS, Lsa};
 
 /// What became of an announcement.
@@ -48,6 +48,8 @@ pub struct Topology {
     pub(super) fragments: Fragments,
     /// Announcements for which there was no room.
     refused: u64,
+    /// Nodes that there may be, at most [`NODES`].
+    capacity: usize,
     /// When the first of those out of reach went.
     lost: Option<Instant>,
 }
@@ -56,7 +58,16 @@ impl Topology {
     pub fn new(me: NodeId, epoch: u32) -> Self {
         let mut members: Box<Vec<Member, NODES>> = Box::default();
         let _ = members.push(Member { id: me, epoch, node: 0, transit: Transit::No, lost: None });
-        Self { me, members, fragments: Fragments::new(), refused: 0, lost: None }
+        Self { me, members, fragments: Fragments::new(), refused: 0, capacity: NODES, lost: None }
+    }
+
+    /// At most so many nodes, this one among them; those that are known stay.
+    pub fn set_capacity(&mut self, nodes: usize) {
+        self.capacity = nodes.clamp(1, NODES);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.members.len() >= self.capacity
     }
 
     /// An LSA that came from another node, of whomever it is.
@@ -91,7 +102,7 @@ impl Topology {
             Some(Ordering::Less) => Outcome::Older,
             Some(Ordering::Equal) => Outcome::Known,
             Some(Ordering::Greater) if id == self.me => Outcome::Own,
-            None if self.members.is_full() => Outcome::Full,
+            None if self.is_full() => Outcome::Full,
             _ => Outcome::Stored,
         }
     }
@@ -101,7 +112,7 @@ impl Topology {
         let epoch = self.member(lsa.id).map(|member| member.epoch);
         let is_first = epoch != Some(lsa.epoch);
         let replaced = if is_first { 0..FRAGMENTS } else { lsa.fragment..lsa.fragment + 1 };
-        if (epoch.is_none() && self.members.is_full()) || !self.fragments.put(lsa, replaced) {
+        if (epoch.is_none() && self.is_full()) || !self.fragments.put(lsa, replaced) {
             return self.refuse();
         }
         self.enter_epoch(now, lsa.id, lsa.epoch);
@@ -207,6 +218,18 @@ impl Topology {
         self.members.len()
     }
 
+    /// In the order of their ids, this node included.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> {
+        self.members.iter().map(|member| member.id)
+    }
+
+    pub fn tables(&self) -> impl Iterator<Item = Table> {
+        let members = &*self.members;
+        let (used, capacity, bytes) = (members.len(), self.capacity, size_of_val(members));
+        let nodes = Table { name: "nodes", used, capacity, bytes };
+        [nodes].into_iter().chain(self.fragments.tables())
+    }
+
     /// Never: this node is always there.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
@@ -228,6 +251,7 @@ impl Topology {
     fn enter_epoch(&mut self, now: Instant, id: NodeId, epoch: u32) -> Option<&mut Member> {
         let place = match self.members.binary_search_by_key(&id, |member| member.id) {
             Ok(place) => place,
+            Err(_) if self.is_full() => return None,
             Err(place) => {
                 let member = Member { id, epoch, node: 0, transit: Transit::No, lost: Some(now) };
                 self.members.insert(place, member).ok()?;
@@ -259,6 +283,7 @@ pub(super) mod tests {
 
     use super::super::graph::tests::node;
     use super::*;
+    use crate::limits::APPENDICES;
     use crate::wire::announce::{Link, Signature};
     use crate::wire::database::Known;
     use crate::wire::list::List;
@@ -439,14 +464,31 @@ pub(super) mod tests {
         let long = |id| Owned { appendix: vec![7; 128], ..lsa(id, (6, 1), 0, &[1]) };
         let stored =
             (3..=NODES as u16).filter(|id| long(*id).feed(&mut topology, t) == Outcome::Stored).count();
-        assert_eq!(stored, 16 * 1024 / 128);
+        assert_eq!(stored, APPENDICES / 128);
+    }
+
+    #[test]
+    fn a_lower_capacity_keeps_out_who_is_new_and_not_who_is_known() {
+        let t = start();
+        let mut topology = topology(t);
+        topology.handle_node(t, node(3), (5, 1), Transit::Yes);
+        topology.set_capacity(2);
+        assert_eq!(topology.handle_node(t, node(4), (5, 1), Transit::Yes), Outcome::Full);
+        assert_eq!(lsa(4, (5, 1), 0, &[1]).feed(&mut topology, t), Outcome::Full);
+        assert_eq!(topology.wanted(&Known { id: node(4), epoch: 5, links: 1, node: 1 }), None);
+        assert_eq!(lsa(3, (6, 1), 0, &[1]).feed(&mut topology, t), Outcome::Stored);
+        assert_eq!((topology.len(), topology.tables().next().map(|table| table.capacity)), (3, Some(2)));
+        topology.remove(node(3));
+        assert_eq!(topology.handle_node(t, node(3), (7, 1), Transit::Yes), Outcome::Full);
+        topology.set_capacity(3);
+        assert_eq!(topology.handle_node(t, node(4), (5, 1), Transit::Yes), Outcome::Stored);
     }
 
     #[test]
     fn further_fragments_leave_room_for_the_first_of_every_node() {
         let t = start();
         let mut topology = topology(t);
-        for id in 3..100 {
+        for id in 3..3 + NODES as u16 * 3 / 8 {
             for fragment in 1..FRAGMENTS {
                 lsa(id, (5, 1), fragment, &[1]).feed(&mut topology, t);
             }

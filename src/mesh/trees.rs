@@ -7,7 +7,7 @@ use super::graph::Graph;
 use super::queue::Queue;
 use super::spf::{Paths, Route, Without, bit};
 use crate::limits::NODES;
-use crate::types::NodeId;
+use crate::types::{NodeId, Table};
 
 /// The place of this node in the tree of one origin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -57,6 +57,12 @@ impl Trees {
 
     pub fn paths(&self) -> &Paths {
         &self.mine
+    }
+
+    pub fn table(&self) -> Table {
+        let scratch = size_of_val(&*self.mine) + size_of_val(&*self.far) + size_of_val(&*self.queue);
+        let bytes = size_of_val(self) + scratch;
+        Table { name: "trees", used: self.branches.len(), capacity: NODES, bytes }
     }
 
     pub fn route(&self, graph: &Graph, to: NodeId) -> Option<Route> {

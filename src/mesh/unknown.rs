@@ -6,7 +6,7 @@ use std::time::Instant;
 use heapless::LinearMap;
 
 use crate::limits;
-use crate::types::MacAddr;
+use crate::types::{MacAddr, Table};
 
 /// Floods of unknown destinations: a few for one address, a bounded rate for all together.
 pub(super) struct Limiter {
@@ -42,6 +42,11 @@ impl Limiter {
     /// A further node can be reached: it may have what was looked for in vain.
     pub(super) fn look_again(&mut self) {
         self.macs.clear();
+    }
+
+    pub(super) fn table(&self) -> Table {
+        let bytes = size_of_val(&self.macs);
+        Table { name: "unknown", used: self.macs.len(), capacity: limits::UNKNOWN_MACS, bytes }
     }
 
     fn permits_mac(&mut self, now: Instant, mac: MacAddr) -> bool {

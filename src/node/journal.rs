@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use heapless::Vec;
 
 use crate::limits;
+use crate::types::Table;
 
 /// One line and when it was written, since the node began.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -119,6 +120,13 @@ impl Journal {
         }
         log::warn!(target: "quicap", "{text}");
         self.push(now, text);
+    }
+
+    pub fn table(&self) -> Table {
+        let text = |text: usize| text + size_of::<Entry>();
+        let bytes: usize = self.entries.iter().map(|entry| text(entry.text.len())).sum();
+        let bytes = bytes + size_of_val(&self.subjects);
+        Table { name: "events", used: self.entries.len(), capacity: limits::EVENTS, bytes }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {

@@ -12,14 +12,14 @@ use heapless::{Deque, Vec};
 
 use self::admission::Objection;
 use self::record::{Record, Table};
-use crate::limits::{JUDGEMENTS, MEMBER_NOTES, NODES};
+use crate::limits::{JUDGEMENTS, MEMBER_BYTES, MEMBER_BYTES_MORE, MEMBER_NOTES, NODES};
 use crate::link::Credentials;
 use crate::mesh::graph::Transit;
 use crate::mesh::signature::{Accepted, Form, Registry, Sign, Signed, Verify};
 use crate::pki::clock::WallClock;
 use crate::pki::signature;
 use crate::pki::verify::{Member, Trust};
-use crate::types::NodeId;
+use crate::types::{self, NodeId};
 use crate::wire::announce::{Node, Signature};
 use crate::wire::list::List;
 
@@ -160,6 +160,17 @@ impl Members {
     /// Bytes of all chains and NODEs.
     pub fn used_bytes(&self) -> usize {
         self.table.iter().map(Record::bytes).sum()
+    }
+
+    pub fn tables(&self) -> [types::Table; 2] {
+        let (used, capacity) = (self.used_bytes(), NODES * MEMBER_BYTES + MEMBER_BYTES_MORE);
+        let records = types::Table {
+            name: "members",
+            used: self.len(),
+            capacity: NODES,
+            bytes: size_of_val(&self.table) + self.len() * size_of::<Record>(),
+        };
+        [records, types::Table { name: "member_bytes", used, capacity, bytes: used }]
     }
 
     pub fn counters(&self) -> Counters {

@@ -11,6 +11,7 @@ mod frames;
 mod journal;
 pub mod json;
 pub mod members;
+mod overview;
 mod renewal;
 pub mod status;
 mod time;
@@ -33,12 +34,27 @@ use crate::mesh::switch::{self, Permit, Switch};
 use crate::pki::fault::Fault;
 use crate::pki::timekeeper::{self, Timekeeper};
 use crate::pki::verify::Member;
-use crate::types::{DropReason, Drops, LinkId, NodeId};
+use crate::types::{DropReason, Drops, LinkId, NodeId, Table};
 
 pub struct Config {
     pub links: link::Config,
     pub switch: switch::Config,
     pub carrier: carrier::Config,
+}
+
+/// How much the node keeps, at most what limits.rs says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// Nodes of the mesh, this one among them.
+    pub nodes: usize,
+    /// MAC addresses.
+    pub macs: usize,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self { nodes: limits::NODES, macs: limits::OWNERS }
+    }
 }
 
 /// What may change while the node runs.
@@ -314,6 +330,12 @@ impl Node {
         Ok(())
     }
 
+    /// MAC addresses that are too many go at once; nodes that are known stay.
+    pub fn set_capacity(&mut self, now: Instant, capacity: Capacity) {
+        self.fabric.set_capacity(capacity.nodes);
+        self.switch.set_capacity(now, capacity.macs);
+    }
+
     /// Something that the operator should act upon.
     pub fn caution(&mut self, now: Instant, line: String) {
         self.journal.caution(now, line);
@@ -364,6 +386,18 @@ impl Node {
     /// The last events, oldest first, with the time since the node began.
     pub fn events(&self) -> impl Iterator<Item = &journal::Entry> {
         self.journal.iter()
+    }
+
+    /// How full the bounded tables of all rooms are, and what memory they take.
+    pub fn tables(&self) -> Vec<Table> {
+        let mesh = self.fabric.tables().chain(self.switch.tables());
+        let own = [self.waiting_frames(), self.journal.table()];
+        mesh.chain(self.members.tables()).chain(self.links.tables()).chain(own).collect()
+    }
+
+    fn waiting_frames(&self) -> Table {
+        let bytes = self.to_tap.iter().map(Bytes::len).sum();
+        Table { name: "to_tap", used: self.to_tap.len(), capacity: limits::TAP_QUEUE, bytes }
     }
 
     pub fn began(&self) -> Instant {

@@ -10,7 +10,7 @@ use super::json::{self, Object};
 use crate::link::connection::Role;
 use crate::link::peer::State;
 use crate::pki::date::Moment;
-use crate::types::{MacAddr, NodeId};
+use crate::types::{MacAddr, NodeId, Table};
 
 /// A named counter; it only grows.
 pub type Count = (&'static str, u64);
@@ -32,11 +32,14 @@ pub struct Status {
     pub crl_number: Option<u64>,
     /// What the operator should act upon: dates that have come, or soon will.
     pub warnings: Vec<String>,
-    pub tables: Vec<TableStatus>,
+    pub tables: Vec<Table>,
     /// Oldest first.
     pub events: Vec<EventStatus>,
     pub links: Vec<LinkStatus>,
+    /// In the order of their ids, without this one.
     pub nodes: Vec<NodeStatus>,
+    /// The graph, as all nodes agree on it; each link once.
+    pub edges: Vec<EdgeStatus>,
     pub macs: Vec<MacStatus>,
     pub counters: Vec<Count>,
     pub drops: Vec<Count>,
@@ -74,13 +77,6 @@ pub struct ConfigStatus {
     pub loaded_s: u64,
     /// Why the last SIGHUP, or changed files, were not taken; empty: they were.
     pub error: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TableStatus {
-    pub name: &'static str,
-    pub used: u64,
-    pub capacity: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,15 +119,35 @@ pub struct ConnectionStatus {
     pub rtt_us: u64,
 }
 
-/// Another node that can be reached.
+/// Another node that is known. What says how it is reached is 0 or empty if it is out of reach.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NodeStatus {
     pub name: String,
     pub id: NodeId,
+    /// Links on the way.
     pub hops: u8,
     /// Name of the neighbor on the way.
     pub via: String,
+    /// Of the way there and back.
     pub cost_us: u64,
+    pub is_reachable: bool,
+    /// Names along the way, its own the last.
+    pub path: Vec<String>,
+    /// Name of the neighbor that hands its broadcasts on to us.
+    pub parent: String,
+    /// Names of the neighbors that we hand its broadcasts on to.
+    pub children: Vec<String>,
+    /// Number of the CRL that it says it has; 0: none.
+    pub crl: u32,
+}
+
+/// A link of the graph.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EdgeStatus {
+    pub ends: (NodeId, NodeId),
+    pub cost_us: u64,
+    /// A way of ours to some node leads over it.
+    pub is_used: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -179,13 +195,19 @@ impl Status {
             o.object("cert", |o| o.string("not_after", &Moment(self.cert_not_after).to_string()));
             o.option("crl", self.crl_number, |o, number| o.number("number", number));
             o.strings("warnings", &self.warnings);
-            o.array("tables", &self.tables, |o, table| table.write(o));
+            o.array("tables", &self.tables, write_table);
             o.array("events", &self.events, |o, event| {
                 o.number("at_s", event.at_s);
                 o.string("text", &event.text);
             });
             o.array("links", &self.links, |o, link| link.write(o));
             o.array("nodes", &self.nodes, |o, node| node.write(o));
+            o.array("edges", &self.edges, |o, edge| {
+                o.number("a", edge.ends.0.value());
+                o.number("b", edge.ends.1.value());
+                o.number("cost_us", edge.cost_us);
+                o.boolean("used", edge.is_used);
+            });
             o.array("macs", &self.macs, |o, mac| mac.write(o));
             o.object("counters", |o| write_counts(o, &self.counters));
             o.object("drops", |o| write_counts(o, &self.drops));
@@ -202,14 +224,6 @@ impl Status {
         });
         // There is no L3 yet: docs/configuration.md.
         o.null("tun");
-    }
-}
-
-impl TableStatus {
-    fn write(&self, o: &mut Object<'_>) {
-        o.string("name", self.name);
-        o.number("used", self.used);
-        o.number("capacity", self.capacity);
     }
 }
 
@@ -253,6 +267,11 @@ impl NodeStatus {
         o.number("hops", self.hops);
         o.string("via", &self.via);
         o.number("cost_us", self.cost_us);
+        o.boolean("reachable", self.is_reachable);
+        o.strings("path", &self.path);
+        o.string("parent", &self.parent);
+        o.strings("children", &self.children);
+        o.number("crl", self.crl);
     }
 }
 
@@ -262,6 +281,13 @@ impl MacStatus {
         o.number("owner", self.owner.value());
         o.number("age_s", self.age_s);
     }
+}
+
+fn write_table(o: &mut Object<'_>, table: &Table) {
+    o.string("name", table.name);
+    o.number("used", table.used as u64);
+    o.number("capacity", table.capacity as u64);
+    o.number("bytes", table.bytes as u64);
 }
 
 fn write_counts(o: &mut Object<'_>, counts: &[Count]) {
@@ -297,20 +323,37 @@ pub(crate) mod sample {
             cert_not_after: 1_889_999_999,
             crl_number: Some(4),
             warnings: vec!["our certificate expires in 6 days, on 2029-11-21".into()],
-            tables: vec![TableStatus { name: "owners", used: 3, capacity: 4096 }],
+            tables: vec![
+                Table { name: "nodes", used: 4, capacity: 256, bytes: 10_248 },
+                Table { name: "owners", used: 3, capacity: 4096, bytes: 90_120 },
+            ],
             events: vec![EventStatus { at_s: 9, text: "link office: up after 212 ms".into() }],
             links: vec![office(), barn()],
-            nodes: vec![NodeStatus {
-                name: "c".into(),
-                id: id(3),
-                hops: 2,
-                via: "office".into(),
-                cost_us: 31_000,
-            }],
+            nodes: vec![node("office", 2, &["office"]), node("c", 3, &["office", "c"]), node("d", 9, &[])],
+            edges: vec![edge(1, 2, 24_100, true), edge(1, 3, 40_000, false), edge(2, 3, 6_900, true)],
             macs: vec![MacStatus { mac: MacAddr([2, 0, 0, 0, 0, 1]), owner: id(3), age_s: 4 }],
             counters: vec![("tap_rx_frames", 5), ("tap_tx_frames", 0)],
             drops: vec![("unknown_unicast", 0), ("no_route", 7), ("unknown_type", 0)],
         }
+    }
+
+    fn node(name: &str, n: u16, path: &[&str]) -> NodeStatus {
+        NodeStatus {
+            name: name.into(),
+            id: id(n),
+            hops: path.len() as u8,
+            via: path.first().copied().unwrap_or_default().into(),
+            cost_us: [0, 24_100, 31_000][path.len()],
+            is_reachable: !path.is_empty(),
+            path: path.iter().map(|name| (*name).to_owned()).collect(),
+            parent: path.first().copied().unwrap_or_default().into(),
+            children: if n == 2 { vec!["c".into()] } else { vec![] },
+            crl: if path.is_empty() { 0 } else { 4 },
+        }
+    }
+
+    fn edge(a: u16, b: u16, cost_us: u64, is_used: bool) -> EdgeStatus {
+        EdgeStatus { ends: (id(a), id(b)), cost_us, is_used }
     }
 
     fn office() -> LinkStatus {
@@ -400,14 +443,23 @@ mod tests {
             ("/config", json!({"loaded_s": 0, "error": ""})),
             ("/cert/not_after", json!("2029-11-21T23:59:59Z")),
             ("/crl", json!({"number": 4})),
-            ("/tables/0", json!({"name": "owners", "used": 3, "capacity": 4096})),
+            ("/tables/1", json!({"name": "owners", "used": 3, "capacity": 4096, "bytes": 90120})),
             ("/events/0", json!({"at_s": 9, "text": "link office: up after 212 ms"})),
             ("/links/0/connections/1/role", json!("client")),
             ("/links/0/connections/1/remote", json!("[2001:db8::2]:443")),
             ("/links/0/connections/1/active", json!(true)),
             ("/links/1/id", json!(0)),
             ("/links/1/state", json!("down")),
-            ("/nodes/0", json!({"name": "c", "id": 3, "hops": 2, "via": "office", "cost_us": 31000})),
+            ("/nodes/1/name", json!("c")),
+            ("/nodes/1/id", json!(3)),
+            ("/nodes/1/hops", json!(2)),
+            ("/nodes/1/via", json!("office")),
+            ("/nodes/1/cost_us", json!(31000)),
+            ("/nodes/1/path", json!(["office", "c"])),
+            ("/nodes/0/children", json!(["c"])),
+            ("/nodes/2/reachable", json!(false)),
+            ("/nodes/2/hops", json!(0)),
+            ("/edges/1", json!({"a": 1, "b": 3, "cost_us": 40000, "used": false})),
             ("/macs/0", json!({"mac": "02:00:00:00:00:01", "owner": 3, "age_s": 4})),
             ("/counters", json!({"tap_rx_frames": 5, "tap_tx_frames": 0})),
             ("/drops/no_route", json!(7)),

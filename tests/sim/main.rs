@@ -9,6 +9,7 @@ mod moving;
 mod reload;
 mod rogue;
 mod scale;
+mod status;
 mod talk;
 mod time;
 mod topology;

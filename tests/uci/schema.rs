@@ -6,6 +6,7 @@ use quicap::config::schema::{Known, NETWORK_OPTIONS, PEER_OPTIONS};
 use quicap::config::{self, Config, Mtu, Network};
 use quicap::link::peer::Host;
 use quicap::mesh::switch::{self, UnknownUnicast};
+use quicap::node::Capacity;
 use quicap::node::carrier::Mode;
 
 const EVERYTHING: &str = "
@@ -27,6 +28,8 @@ config network 'home'
 	option carrier_down_delay '2'
 	option unknown_unicast 'drop'
 	option stp_pass '1'
+	option max_nodes '100'
+	option max_macs '2000'
 	option log_level 'debug'
 config peer
 	option network 'home'
@@ -60,6 +63,7 @@ fn every_option_arrives_where_it_belongs() {
     assert_eq!(network.carrier.up_delay, Duration::from_secs(1));
     assert_eq!(network.carrier.down_delay, Duration::from_secs(2));
     assert_eq!(network.switch, switch::Config { unknown_unicast: UnknownUnicast::Drop, stp_pass: true });
+    assert_eq!(network.capacity, Capacity { nodes: 100, macs: 2000 });
     assert_eq!(network.log_level, log::LevelFilter::Debug);
     assert_eq!(network.peers.len(), 1);
     let peer = &network.peers[0];
@@ -133,6 +137,13 @@ const FAULTS: &[(&str, &[&str])] = &[
         &[
             "f:3: option fwmark: '0x1ffffffff' is not a mark (expected 0 to 4294967295 or 0x0 to 0xffffffff)",
             "f:4: option tunlink: 't' is this network's own device (expected the one that leads to the others)",
+        ],
+    ),
+    (
+        "N\noption max_nodes 1\noption max_macs 4097",
+        &[
+            "f:3: option max_nodes: '1' is not a number of nodes (expected 2 to 256)",
+            "f:4: option max_macs: '4097' is not a number of MAC addresses (expected 1 to 4096)",
         ],
     ),
     (

@@ -5,7 +5,7 @@ use heapless::Vec;
 
 use super::ticks;
 use crate::limits::{FLAP_FREEZE, FLAP_MOVES, FLAP_WINDOW, FLAPS};
-use crate::types::{MacAddr, NodeId};
+use crate::types::{MacAddr, NodeId, Table};
 
 struct Flap {
     mac: MacAddr,
@@ -27,6 +27,10 @@ pub(super) struct Flaps {
 impl Flaps {
     pub(super) fn new() -> Box<Self> {
         Box::new(Self { rows: Vec::new() })
+    }
+
+    pub(super) fn table(&self) -> Table {
+        Table { name: "flaps", used: self.rows.len(), capacity: FLAPS, bytes: size_of_val(self) }
     }
 
     pub(super) fn is_frozen(&self, tick: u32, mac: MacAddr) -> bool {

@@ -8,7 +8,7 @@ use heapless::{Deque, Vec};
 use super::addresses::Entry;
 use super::{Claim, Owners, hold, is_newer};
 use crate::limits::{GONE_WAITING, MOVES_PAUSE, MOVES_WAITING, STATIONS};
-use crate::types::{MacAddr, NodeId};
+use crate::types::{MacAddr, NodeId, Table};
 use crate::wire::stations::Station;
 
 /// Stations of one message.
@@ -27,6 +27,14 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn new() -> Box<Self> {
         Box::new(Self { moved: Deque::new(), after: None, gone: Deque::new() })
+    }
+
+    pub(super) fn tables(&self) -> [Table; 2] {
+        let (moved, gone) = (&self.moved, &self.gone);
+        [
+            Table { name: "moves", used: moved.len(), capacity: MOVES_WAITING, bytes: size_of_val(moved) },
+            Table { name: "gone", used: gone.len(), capacity: GONE_WAITING, bytes: size_of_val(gone) },
+        ]
     }
 
     /// `began`: a time that is over, for what can be told at once.

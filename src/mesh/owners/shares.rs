@@ -5,7 +5,7 @@ use heapless::index_map::FnvIndexMap;
 
 use super::addresses::{Addresses, NONE, Place};
 use crate::limits::{NODES, OWNERS_LOCAL, OWNERS_PER_NODE};
-use crate::types::NodeId;
+use crate::types::{NodeId, Table};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Share {
@@ -28,13 +28,16 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    pub(super) const BYTES: usize = size_of::<FnvIndexMap<NodeId, Share, NODES>>();
-
     pub(super) fn new(me: NodeId) -> Self {
         let mut map = Box::new(FnvIndexMap::new());
         // It is empty, and we are never taken out.
         let _ = map.insert(me, EMPTY);
         Self { me, map }
+    }
+
+    pub(super) fn table(&self) -> Table {
+        let map = &*self.map;
+        Table { name: "shares", used: map.len(), capacity: NODES, bytes: size_of_val(map) }
     }
 
     pub(super) fn get(&self, owner: NodeId) -> Option<&Share> {

@@ -101,8 +101,8 @@ mod tests {
         let mut owners = owners(t);
         (0..limits::OWNERS as u32).for_each(|n| owners.learn(t, mac(n), node(2 + (n / 400) as u16)));
         let later = t + super::super::tests::seconds(100);
-        assert!(!owners.handle_owned(later, owned(9999, 60)));
-        owners.learn(later, mac(9999), node(60));
-        assert_eq!((owners.find(later, mac(9999)), owners.counters().evicted), (Some(node(60)), 1));
+        assert!(!owners.handle_owned(later, owned(99_999, 60)));
+        owners.learn(later, mac(99_999), node(60));
+        assert_eq!((owners.find(later, mac(99_999)), owners.counters().evicted), (Some(node(60)), 1));
     }
 }
