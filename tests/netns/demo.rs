@@ -29,6 +29,9 @@ fn the_demo_ends_well_with_two_and_three_routers_and_leaves_nothing() {
         assert_eq!(output.status.code(), Some(0), "{text}{errors}");
         assert_eq!(errors, "");
         assert!(text.contains("Done: "), "{text}");
+        for line in ["pings were lost", "take another way now", "know of it again"] {
+            assert_eq!(text.contains(line), nodes == "3", "{line}: {text}");
+        }
         assert!(!text.contains('\x1b'), "no colors where there is no terminal");
         assert_nothing_left(id);
     }

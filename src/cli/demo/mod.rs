@@ -1,8 +1,9 @@
 //! `quicap demo`: the main job on one machine, from nothing to frames between two laptops, told step by step.
 //!
 //! Touches nothing outside of network namespaces and a temporary directory of its own, and takes both away again.
-//! `story.rs` is what happens, `lab.rs` what it happens in. Read first: README, "Try it".
+//! `story.rs` and `detour.rs` are what happens, `lab.rs` what it happens in. Read first: README, "Try it".
 
+mod detour;
 pub mod json;
 mod lab;
 mod leftovers;
@@ -28,8 +29,8 @@ const NODES: std::ops::RangeInclusive<usize> = 2..=8;
 #[derive(FromArgs)]
 #[argh(subcommand, name = "demo")]
 pub struct Demo {
-    /// how many routers, 2 to 8 (default 2)
-    #[argh(option, default = "2")]
+    /// how many routers, 2 to 8 (default 3); with 2 there is no other way when a link breaks
+    #[argh(option, default = "3")]
     nodes: usize,
 }
 

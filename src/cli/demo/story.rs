@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   laptop-a 10.77.0.1 --- br-lan router-a 192.0.2.1 ---+
-//!                                                       +--- internet
-//!   laptop-b 10.77.0.2 --- br-lan router-b 192.0.2.2 ---+
+//!   laptop-b 10.77.0.2 --- br-lan router-b 192.0.2.2 ---+--- internet
+//!   laptop-c 10.77.0.3 --- br-lan router-c 192.0.2.3 ---+
 //! ```
 //!
 //! Every step shows the commands for the first router and does the same for the others.
@@ -17,30 +17,30 @@ use super::narrator::Narrator;
 use super::{Failure, transfer};
 
 const DEVICE_TIMEOUT: Duration = Duration::from_secs(10);
-const LINK_TIMEOUT: Duration = Duration::from_secs(20);
+const LINK_TIMEOUT: Duration = Duration::from_secs(40);
 const PINGS: usize = 10;
 const TRANSFER: u64 = 64_000_000;
 /// Lines of a daemon's log that are shown after a failure.
 const LAST_WORDS: usize = 5;
 
 pub struct Story {
-    lab: Lab,
-    narrator: Narrator,
-    sites: Vec<Site>,
+    pub(super) lab: Lab,
+    pub(super) narrator: Narrator,
+    pub(super) sites: Vec<Site>,
     answered: usize,
     asked: usize,
 }
 
 /// A router with a laptop behind it.
-struct Site {
-    router: String,
-    laptop: String,
+pub(super) struct Site {
+    pub(super) router: String,
+    pub(super) laptop: String,
     /// What ends the names of its devices: a letter.
     letter: char,
     /// Of the router, in the demo's internet (RFC 5737).
-    wan: Ipv4Addr,
+    pub(super) wan: Ipv4Addr,
     /// Of the laptop.
-    lan: Ipv4Addr,
+    pub(super) lan: Ipv4Addr,
 }
 
 impl Site {
@@ -57,7 +57,7 @@ impl Site {
 
 /// Whether a command is shown as it is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Telling {
+pub(super) enum Telling {
     Aloud,
     Silent,
 }
@@ -88,6 +88,7 @@ impl Story {
         self.await_links()?;
         self.ping("Ping from laptop to laptop", "")?;
         self.ping("Full-size packets, not fragmented: the LAN keeps its MTU of 1500", "-s 1472 -M do ")?;
+        self.take_a_detour()?;
         let report = self.transfer()?;
         self.conclude(&report)
     }
@@ -225,24 +226,30 @@ impl Story {
     }
 
     fn await_links(&mut self) -> Result<(), Failure> {
-        self.narrator.step("The routers find each other")?;
-        let mut took = Duration::ZERO;
-        for index in 0..self.sites.len() {
-            let router = self.sites[index].router.clone();
-            let peers: Vec<String> = self.others(index).map(|site| site.router.clone()).collect();
-            let late = format!("{router} has not all links up");
-            took += self.lab.wait(LINK_TIMEOUT, &late, |lab| {
-                let status = status(lab, &router)?;
-                Ok(peers.iter().all(|peer| link_state(&status, peer) == "up"))
-            })?;
-        }
+        self.narrator.step("The routers find each other, and tell each other who is linked to whom")?;
+        let took = self.await_mesh()?;
         let router = self.sites[0].router.clone();
-        self.narrator.say(&format!("   All links are up, {} ms later.", took.as_millis()))?;
+        let text = format!("   All links are up and all routers know of all, {} ms later.", took.as_millis());
+        self.narrator.say(&text)?;
         let line = format!("quicap status --socket {router}/quicap.sock");
         self.narrator.command(&line)?;
         let output = self.lab.run(&line)?;
         self.narrator.output(&String::from_utf8_lossy(&output.stdout))?;
         Ok(())
+    }
+
+    /// Until each router knows a link between any two.
+    pub(super) fn await_mesh(&mut self) -> Result<Duration, Failure> {
+        let mut took = Duration::ZERO;
+        let links = self.sites.len() * (self.sites.len() - 1) / 2;
+        for index in 0..self.sites.len() {
+            let router = self.sites[index].router.clone();
+            let late = format!("{router} does not know of {links} links");
+            took += self.lab.wait(LINK_TIMEOUT, &late, |lab| {
+                Ok(status(lab, &router)?.at("edges").items().len() == links)
+            })?;
+        }
+        Ok(took)
     }
 
     fn ping(&mut self, title: &str, options: &str) -> Result<(), Failure> {
@@ -319,7 +326,7 @@ impl Story {
         }
     }
 
-    fn run(&mut self, telling: Telling, line: &str) -> Result<(), Failure> {
+    pub(super) fn run(&mut self, telling: Telling, line: &str) -> Result<(), Failure> {
         self.tell_command(telling, line)?;
         self.lab.run(line).map(drop)
     }
@@ -337,15 +344,10 @@ fn first_aloud(index: usize) -> Telling {
 }
 
 /// What the daemon of a router says; [`Json::Null`] while it does not answer yet.
-fn status(lab: &mut Lab, router: &str) -> Result<Json, Failure> {
+pub(super) fn status(lab: &mut Lab, router: &str) -> Result<Json, Failure> {
     match lab.run(&format!("quicap status --socket {router}/quicap.sock --json")) {
         Ok(output) => Ok(Json::parse(&String::from_utf8_lossy(&output.stdout)).unwrap_or(Json::Null)),
         Err(Failure::Story(_)) => Ok(Json::Null),
         Err(other) => Err(other),
     }
-}
-
-fn link_state<'a>(status: &'a Json, peer: &str) -> &'a str {
-    let mut links = status.at("links").items().iter();
-    links.find(|link| link.at("name").text() == peer).map_or("", |link| link.at("state").text())
 }
