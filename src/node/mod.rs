@@ -12,6 +12,7 @@ mod journal;
 pub mod json;
 pub mod members;
 mod renewal;
+mod snapshot;
 pub mod status;
 mod time;
 
@@ -23,9 +24,10 @@ use bytes::{Bytes, BytesMut};
 
 use self::carrier::Carrier;
 use self::dates::Dates;
-use self::exchange::{Copies, Snapshots, transit};
+use self::exchange::{Copies, transit};
 use self::journal::Journal;
 use self::members::Members;
+use self::snapshot::Snapshot;
 use crate::limits;
 use crate::link::{self, Event, Links, Query, SocketId, Transmit};
 use crate::mesh::fabric::{self, Fabric};
@@ -82,8 +84,9 @@ pub struct Node {
     carrier: Carrier,
     /// Messages wait, whose signatures are checked then.
     more_at: Option<Instant>,
-    snapshots: Snapshots,
     copies: Copies,
+    /// Which neighbor tells which station lives where.
+    snapshot: Snapshot,
     /// Nodes within reach when paths were last searched.
     reached: usize,
     to_tap: VecDeque<Bytes>,
@@ -115,8 +118,8 @@ impl Node {
             members,
             carrier: Carrier::new(config.carrier, now),
             more_at: None,
-            snapshots: Snapshots::default(),
             copies: Copies::default(),
+            snapshot: Snapshot::Asking(0),
             reached: 1,
             to_tap: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -195,6 +198,7 @@ impl Node {
         // Connections of nodes that are no members any more were closed meanwhile.
         self.handle_events(now);
         self.fabric.handle_timeout(now, &mut self.members);
+        self.take_accepted(now);
         self.handle_searched(now);
         self.tell_stations(now);
         self.say_messages(now);
@@ -217,7 +221,7 @@ impl Node {
         match event {
             Event::Up { link, node } => self.handle_up(now, link, node),
             Event::Down { link } => {
-                self.snapshots.handle_down(link);
+                self.snapshot.handle_down(link);
                 self.fabric.handle_down(now, link);
             }
             Event::Suspect { link, withdraw_after } => self.fabric.handle_suspect(now, link, withdraw_after),
