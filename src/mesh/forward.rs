@@ -161,9 +161,9 @@ impl Fabric {
     pub fn receive(
         &mut self,
         now: Instant,
-        ingress: u8,
-        is_tunneled: bool,
+        (ingress, is_tunneled): (u8, bool),
         broadcast: Broadcast,
+        frame: &[u8],
     ) -> Result<u64, DropReason> {
         let Broadcast { origin, epoch, seq } = broadcast;
         if !self.may_hand_on(ingress, origin) {
@@ -171,13 +171,13 @@ impl Fabric {
         }
         let way = if is_tunneled { Ingress::Tunnel } else { Ingress::Slot(ingress) };
         let announced = self.topology.epoch(origin).ok_or(DropReason::NoRoute)?;
-        self.flood.receive(now, Mark { origin, epoch, seq }, way, announced).map_err(
-            |refused| match refused {
+        self.flood.receive(now, Mark { origin, epoch, seq }, way, announced, frame).map_err(|refused| {
+            match refused {
                 Refused::Own | Refused::Duplicate => DropReason::BcastDup,
                 Refused::NoPath => DropReason::NoRoute,
                 Refused::Epoch | Refused::Ahead => DropReason::BcastStale,
-            },
-        )
+            }
+        })
     }
 
     /// Of these slots, those that a broadcast goes out on as it is; the others need [`Fabric::tunnel`].
