@@ -110,7 +110,7 @@ impl Node {
                 self.forward(now, &hop, routed.frame)
             }
             Datagram::Broadcast(broadcast, frame) => {
-                let slots = self.fabric.receive(now, ingress, false, broadcast)?;
+                let slots = self.fabric.receive(now, (ingress, false), broadcast, frame)?;
                 self.take_broadcast(now, (broadcast, slots), datagram, datagram.slice_ref(frame))
             }
             Datagram::Tunnel(slots, inner) => {
@@ -121,7 +121,7 @@ impl Node {
                     let hop = self.fabric.pass_tunnel(ingress, slots, broadcast.origin)?;
                     return self.forward(now, &hop, inner);
                 }
-                let slots = self.fabric.receive(now, ingress, true, broadcast)?;
+                let slots = self.fabric.receive(now, (ingress, true), broadcast, frame)?;
                 let (whole, frame) = (datagram.slice_ref(inner), datagram.slice_ref(frame));
                 self.take_broadcast(now, (broadcast, slots), &whole, frame)
             }
