@@ -14,14 +14,14 @@ use super::flood::Flood;
 use super::graph::{Graph, Transit};
 use super::neighbors::{Neighbor, Neighbors};
 use super::repair::Repairs;
-use super::signature::{Form, Registry, Signed};
+use super::signature::{Form, Registry};
 use super::spf::{Route, bit};
+use super::standing::Standings;
 use super::sync::Sync;
 use super::topology::Topology;
 use super::trees::Trees;
 use crate::limits::{NODES, SEARCH_CALM, SEARCH_PAUSE, SEARCH_SOON};
 use crate::types::{LinkId, NodeId};
-use crate::wire::announce::Signature;
 use crate::wire::control::Message;
 use crate::wire::list::List;
 
@@ -47,8 +47,11 @@ pub enum Note {
 pub struct Counters {
     /// Signatures and certificates that are not good.
     pub forged: u64,
-    /// Announcements of one node that came too fast, or found no place to wait.
+    /// Announcements of one node that came too fast or found no place to wait, and what a neighbor brought that had brought
+    /// too much that was worth nothing.
     pub dropped: u64,
+    /// Announcements older than what is known, or of an earlier run: some come round, many are replayed.
+    pub outdated: u64,
     /// Searches for paths.
     pub searches: u64,
     /// Signatures that were checked.
@@ -66,6 +69,9 @@ pub struct Fabric {
     pub(super) neighbors: Neighbors,
     pub(super) announcer: Announcer,
     pub(super) sync: Sync,
+    pub(super) standings: Standings,
+    /// Nodes whose NODE was taken, and who brought it.
+    pub(super) accepted: VecDeque<(NodeId, u8)>,
     /// Paths that were used since the last search.
     pub(super) routes: Box<FnvIndexMap<NodeId, Route, NODES>>,
     /// The only other node, on that slot: frames to it need no more than its link.
@@ -100,6 +106,8 @@ impl Fabric {
             neighbors: Neighbors::new(),
             announcer,
             sync: Sync::new(now),
+            standings: Standings::new(now),
+            accepted: VecDeque::new(),
             routes: Box::default(),
             alone_with: None,
             search: Search::default(),
@@ -121,6 +129,7 @@ impl Fabric {
         let Some(place) = self.neighbors.handle_up(now, id, link, transit, rtt) else { return false };
         if place.is_reused {
             self.flood.forget_slot(place.slot);
+            self.standings.forget(now, place.slot);
         }
         self.repairs.handle_alive(now, &self.graph, place.slot);
         self.look_around();
@@ -246,34 +255,6 @@ impl Fabric {
         self.announcer.epoch
     }
 
-    /// What a node other than its signer told: is it the signer's, and does it not come too fast?
-    pub fn judge(
-        &mut self,
-        now: Instant,
-        (signer, kind, body, signature): (NodeId, u8, &[u8], &Signature),
-        registry: &impl Registry,
-    ) -> bool {
-        if !self.sync.permits(now, signer) {
-            self.counters.dropped += 1;
-            return false;
-        }
-        self.count_check();
-        let signed = registry.verify(signer, kind, body, signature);
-        if signed == Signed::Forged {
-            self.count_forged();
-        }
-        signed == Signed::Good
-    }
-
-    /// A signature was checked for us by others.
-    pub fn count_check(&mut self) {
-        self.counters.verified += 1;
-    }
-
-    pub fn count_forged(&mut self) {
-        self.counters.forged += 1;
-    }
-
     /// A message for the neighbors on those of these slots that are up.
     pub fn tell_up(&mut self, slots: u64, message: std::vec::Vec<u8>) {
         self.tell(slots & self.neighbors.up(), message);
@@ -327,6 +308,11 @@ impl Fabric {
     /// A message for the links of these slots.
     pub fn poll_message(&mut self) -> Option<(u64, std::vec::Vec<u8>)> {
         self.outbox.pop_front()
+    }
+
+    /// A node of which a NODE was taken, and the slot that it came from: to be called after every message and timeout.
+    pub fn poll_accepted(&mut self) -> Option<(NodeId, u8)> {
+        self.accepted.pop_front()
     }
 
     pub fn poll_note(&mut self) -> Option<Note> {

@@ -97,6 +97,9 @@ impl Fabric {
         if self.transit == Transit::No || !self.may_hand_on(ingress, routed.origin) {
             return Err(DropReason::Rights);
         }
+        if self.returns(*next, rest) {
+            return Err(DropReason::Local);
+        }
         if self.neighbors.is_alive(*next) {
             return self.pass(ingress, *next, rest, routed);
         }
@@ -118,6 +121,18 @@ impl Fabric {
         let (slot, rest) = route.split_first()?;
         let header = Routed::header(repairs, routed.origin, rest)?;
         self.neighbors.is_alive(*slot).then_some(Hop { slot: *slot, header })
+    }
+
+    /// Whether a route that goes on like this leads over this node again. No shortest path does: it is somebody's who wants
+    /// one frame to cross the same links up to 63 times.
+    fn returns(&self, next: u8, rest: &[u8]) -> bool {
+        // With one link left it leads back over the link that the frame came on at most: the node there refuses that.
+        let far = self.neighbors.get(next).map(|own| own.id).filter(|_| rest.len() > 1);
+        let mut at = far;
+        rest.iter().any(|slot| {
+            at = at.and_then(|node| self.topology.walk(node, &[*slot]));
+            at == Some(self.me)
+        })
     }
 
     fn pass(&self, ingress: u8, next: u8, rest: &[u8], routed: &Routed<'_>) -> Result<Hop, DropReason> {
@@ -202,6 +217,9 @@ impl Fabric {
         let may = self.neighbors.get(*next).is_some_and(|own| rest.is_empty() || own.transit == Transit::Yes);
         if !may || *next == ingress || bit(*next) & self.neighbors.alive() == 0 {
             return Err(DropReason::NoRoute);
+        }
+        if self.returns(*next, rest) {
+            return Err(DropReason::Local);
         }
         let header = overlay::tunnel_header(rest).ok_or(DropReason::Malformed)?;
         Ok(Hop { slot: *next, header })

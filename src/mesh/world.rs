@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
 use super::fabric::{Config, Fabric};
-use super::forward::Spread;
+use super::forward::{Hop, Spread};
 use super::graph::Transit;
 use super::graph::tests::node;
 use super::signature::{Accepted, Form, Registry, Sign, Signed, Verify};
@@ -23,7 +23,7 @@ struct Book {
     nodes: HashMap<NodeId, Vec<u8>>,
 }
 
-fn signature(signer: NodeId, kind: u8, body: &[u8]) -> Signature {
+pub fn signature(signer: NodeId, kind: u8, body: &[u8]) -> Signature {
     let seed = u64::from(signer.value()) << 8 | u64::from(kind);
     let hash = body.iter().fold(seed, |hash, byte| super::graph::mix(hash ^ u64::from(*byte)));
     let mut signature = [0; 64];
@@ -336,6 +336,33 @@ impl World {
             tally.copies += 1;
             self.across(at, slot).into_iter().for_each(|far| queue.push_back((far, out.clone())));
         }
+    }
+
+    /// The slot of the one site's link to the other, as it announces it.
+    pub fn slot(&self, from: usize, to: usize) -> u8 {
+        let (slot, _) = self.fabric(from).neighbors().find(node(to as u16 + 1)).expect("a neighbor");
+        slot
+    }
+
+    /// What becomes of a datagram with this header at that site, that came from the other.
+    pub fn transit(&self, at: usize, from: usize, header: &[u8]) -> Result<Hop, DropReason> {
+        let ingress = self.slot(at, from);
+        match Datagram::parse(header) {
+            Ok(Datagram::Routed(routed)) => self.fabric(at).transit(ingress, &routed),
+            Ok(Datagram::Tunnel(slots, _)) => {
+                self.fabric(at).pass_tunnel(ingress, slots, node(from as u16 + 1))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// That site's neighbor says something, whatever it is.
+    pub fn hear(&mut self, site: usize, from: usize, message: &[u8]) {
+        let slot = self.slot(site, from);
+        let Ok(Next::Message(parsed, _)) = control::next(message) else { panic!("not a message") };
+        let own = &mut self.sites[site];
+        own.fabric.handle_message(self.now, slot, (&parsed, message), &mut own.book);
+        self.drain(site);
     }
 
     pub fn agrees(&self) -> bool {
