@@ -60,6 +60,9 @@ pub const NODES: usize = sized(256, 1024);
 /// start with them, and what others tell so is refused.
 pub const CHAIN_MAX: usize = 4096;
 pub const CHAIN_CERTIFICATES: usize = 8;
+/// Ways from a certificate up to anchors, whole ones and beginnings, that are tried by name: each costs a look at signatures,
+/// and strangers can send any chain. A chain has as many as certificates, a rollover some more.
+pub const CHAIN_WAYS: usize = 24;
 /// Bytes of chain and NODE that each node has a place for.
 pub const MEMBER_BYTES: usize = 768;
 /// What chains and NODEs of all nodes may have beyond that: 256 KiB in all (`large`: 1 MiB). Full: a NODE that needs more is
