@@ -96,6 +96,9 @@ pub const REPAIR_FOR: Duration = Duration::from_secs(1);
 pub const OLD_TREE: Duration = Duration::from_secs(1);
 /// How far ahead of the newest broadcast of its origin one may be that does not come from the parent (protocol).
 pub const WINDOW_JUMP: u16 = 1024;
+/// Broadcasts that came first from elsewhere than from the parent, 16 bytes each: so many may be under way on two ways at once
+/// while a tree changes. Full: the oldest is forgotten, and its other copy arrives as well.
+pub const EARLY: usize = 512;
 /// An origin that was not heard for this long may have counted to anywhere; copies of its last broadcast are long gone.
 pub const WINDOW_STALE: Duration = Duration::from_secs(60);
 

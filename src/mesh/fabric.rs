@@ -31,6 +31,8 @@ pub struct Config {
     pub epoch: u32,
     /// May others' frames cross this node?
     pub transit: Transit,
+    /// Any number that others cannot know.
+    pub seed: u64,
 }
 
 /// What the operator should know.
@@ -93,7 +95,7 @@ struct Search {
 
 impl Fabric {
     pub fn new(config: &Config, now: Instant) -> Self {
-        let Config { me, epoch, transit } = *config;
+        let Config { me, epoch, transit, seed } = *config;
         let announcer = Announcer::new(epoch, now);
         Self {
             me,
@@ -102,7 +104,7 @@ impl Fabric {
             graph: Graph::new(),
             trees: Trees::new(me),
             repairs: Repairs::new(me),
-            flood: Flood::new(me),
+            flood: Flood::new(me, seed),
             neighbors: Neighbors::new(),
             announcer,
             sync: Sync::new(now),

@@ -15,7 +15,7 @@ use crate::types::{DropReason, LinkId, NodeId};
 use crate::wire::announce::{HASH, Node, Signature};
 use crate::wire::control::{self, Message, Next};
 use crate::wire::list::List;
-use crate::wire::overlay::{Datagram, Routed};
+use crate::wire::overlay::{Broadcast, Datagram, Routed};
 
 /// Signs with the node's id: good enough to tell whose it is.
 struct Book {
@@ -133,7 +133,7 @@ impl World {
 
     pub fn start(&mut self, site: usize, epoch: u32) {
         let me = node(site as u16 + 1);
-        let config = Config { me, epoch, transit: Transit::Yes };
+        let config = Config { me, epoch, transit: Transit::Yes, seed: 7 };
         let mut book = Book { me, nodes: HashMap::new() };
         let mut fabric = Fabric::new(&config, self.now);
         fabric.handle_timeout(self.now, &mut book);
@@ -309,9 +309,10 @@ impl World {
                 _ => (false, bytes.clone()),
             };
             let Ok(Datagram::Broadcast(broadcast, _)) = Datagram::parse(&inner) else { panic!() };
-            if let Ok(slots) = fabric.receive(self.now, ingress, is_tunneled, broadcast) {
+            if let Ok(onward) = fabric.receive(self.now, (ingress, is_tunneled), broadcast, b"frame") {
                 tally.delivered[at] += 1;
-                self.send(at, slots, &inner, &mut queue, &mut tally);
+                let header = Broadcast { is_astray: onward.is_astray, ..broadcast }.header();
+                self.send(at, onward.slots, &header, &mut queue, &mut tally);
             }
         }
         tally

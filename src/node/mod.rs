@@ -126,7 +126,7 @@ impl Node {
         let seed = config.links.seed.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let links = Links::new(config.links, now)?;
         let me = links.me().id;
-        let fabric = Fabric::new(&fabric::Config { me, epoch, transit: transit(links.me()) }, now);
+        let fabric = Fabric::new(&fabric::Config { me, epoch, transit: transit(links.me()), seed }, now);
         let mut node = Self {
             switch: Switch::new(me, config.switch, seed, now),
             links,
