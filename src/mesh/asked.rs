@@ -39,6 +39,8 @@ impl Entry {
 /// more than the one that causes the new one; otherwise the new one is not asked, and the digest will tell.
 pub struct Asked {
     entries: Box<FnvIndexMap<NodeId, Entry, ASKED>>,
+    /// When the first of those that were asked has had its time.
+    due: Option<Instant>,
 }
 
 /// Rows of one REQUEST.
@@ -46,7 +48,7 @@ pub type Rows = Vec<Wanted, ASKED_AT_ONCE>;
 
 impl Asked {
     pub fn new() -> Self {
-        Self { entries: Box::default() }
+        Self { entries: Box::default(), due: None }
     }
 
     /// The neighbor has something that is missing here.
@@ -69,6 +71,17 @@ impl Asked {
         if let Some(entry) = self.entries.get_mut(&wanted.id) {
             entry.last.get_or_insert((slot, now));
         }
+        self.due.get_or_insert(now + ASK_AGAIN);
+    }
+
+    /// Room for a question that this neighbor causes: by one that nobody but who caused most can answer.
+    fn make_room(&mut self, slot: u8) {
+        let caused = |by| self.entries.values().filter(|entry| entry.by == by).count();
+        let slots = (0..SLOTS as u8).map(|by| (caused(by), by));
+        let Some((_, greedy)) = slots.max().filter(|(most, _)| *most > caused(slot) + 1) else { return };
+        let is_alone = |entry: &Entry| entry.by == greedy && entry.sources & !bit(greedy) == 0;
+        let victim = self.entries.iter().find(|(_, entry)| is_alone(entry)).map(|(id, _)| *id);
+        victim.map(|victim| self.entries.remove(&victim));
     }
 
     /// Room for a question that this neighbor causes: by one that nobody but who caused most can answer.
@@ -98,12 +111,7 @@ impl Asked {
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.entries
-            .values()
-            .filter_map(|entry| entry.last)
-            .map(|(_, asked)| asked)
-            .min()
-            .map(|at| at + ASK_AGAIN)
+        self.due
     }
 
     /// What is to be asked now, and of whom: of each node once in [`ASK_AGAIN`], and of each neighbor no more than it can
@@ -132,6 +140,9 @@ impl Asked {
                 None => drop(requests.push((slot, Rows::from_iter([wanted])))),
             }
         }
+        // Those that nobody has time for wait for the others.
+        let recent = self.entries.values().filter(|entry| entry.is_recent(now));
+        self.due = recent.filter_map(|entry| entry.last).map(|(_, asked)| asked + ASK_AGAIN).min();
         requests
     }
 
@@ -234,5 +245,20 @@ mod tests {
             assert!(asked.entries.len() <= ASKED);
         }
         assert_eq!(came, 200);
+    }
+
+    #[test]
+    fn what_nobody_has_time_for_wakes_nobody() {
+        let t = start();
+        let mut asked = Asked::new();
+        let mut now = t;
+        for _ in 0..100 {
+            (1..=200).for_each(|id| asked.put(5, wanted(id, WANTS_NODE)));
+            asked.poll(now, u64::MAX);
+            let due = asked.next_timeout().expect("an answer is due");
+            assert!(due > now);
+            now = due;
+        }
+        assert!(now >= t + ASK_AGAIN * 90);
     }
 }

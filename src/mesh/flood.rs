@@ -26,8 +26,19 @@ pub struct Mark {
 pub enum Ingress {
     /// Over the link of that slot, along a tree.
     Slot(u8),
+    /// The same, but its neighbor there did not get it from its parent.
+    Astray(u8),
     /// Round a dead link: its last link may well be one that it has to go out on again.
     Tunnel,
+}
+
+/// How a first copy goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Onward {
+    /// Over the links of these slots, one bit each.
+    pub slots: u64,
+    /// It did not come from the parent, and is to say so.
+    pub is_astray: bool,
 }
 
 /// Why a copy goes no further.
@@ -206,7 +217,12 @@ impl Flood {
 
     pub fn table(&self) -> Table {
         let entries = &*self.entries;
-        Table { name: "windows", used: entries.len(), capacity: NODES, bytes: size_of_val(entries) }
+        Table {
+            name: "windows",
+            used: entries.len(),
+            capacity: NODES,
+            bytes: size_of_val(entries) + size_of_val(&*self.early),
+        }
     }
 
     /// The number of the next broadcast of this node, and the slots that it goes out on.
@@ -215,7 +231,7 @@ impl Flood {
         (self.seq, self.entries.get(&self.me).map_or(0, |entry| entry.slots(now)))
     }
 
-    /// A copy came; `announced` is the origin's epoch in the database. The slots over which it goes on, if it is the first.
+    /// A copy came; `announced` is the origin's epoch in the database. How it goes on, if it is the first.
     pub fn receive(
         &mut self,
         now: Instant,
@@ -223,7 +239,7 @@ impl Flood {
         ingress: Ingress,
         announced: u32,
         frame: &[u8],
-    ) -> Result<u64, Refused> {
+    ) -> Result<Onward, Refused> {
         if mark.origin == self.me {
             return Err(Refused::Own);
         }
@@ -235,7 +251,8 @@ impl Flood {
         }
         let window = window.as_mut().ok_or(Refused::Epoch)?;
         let hash = || hash(self.seed, frame);
-        let is_first = if ingress == Ingress::Slot(parent) {
+        let is_astray = ingress != Ingress::Slot(parent);
+        let is_first = if !is_astray {
             window.accept(now, mark.seq)?;
             // Who brought something under this number before may have brought something else.
             !window.may_have_come(mark.seq) || !came_early(&self.early, (mark, hash()))
@@ -245,8 +262,12 @@ impl Flood {
             true
         };
         entry.window = Some(*window);
-        let back = if let Ingress::Slot(slot) = ingress { bit(slot) } else { 0 };
-        if is_first { Ok(entry.slots(now) & !back) } else { Err(Refused::Duplicate) }
+        let back = match ingress {
+            Ingress::Slot(slot) | Ingress::Astray(slot) => bit(slot),
+            Ingress::Tunnel => 0,
+        };
+        let onward = Onward { slots: entry.slots(now) & !back, is_astray };
+        if is_first { Ok(onward) } else { Err(Refused::Duplicate) }
     }
 }
 
@@ -294,6 +315,14 @@ mod tests {
     const PARENT: Ingress = Ingress::Slot(3);
     const OTHER: Ingress = Ingress::Slot(0);
 
+    fn onward(slots: u64) -> Result<Onward, Refused> {
+        Ok(Onward { slots, is_astray: false })
+    }
+
+    fn astray(slots: u64) -> Result<Onward, Refused> {
+        Ok(Onward { slots, is_astray: true })
+    }
+
     /// Node 1, which hears node 2 over slot 3 and hands on to slots 0 and 1.
     fn flood(t: Instant) -> Flood {
         let mut flood = Flood::new(node(1), 5);
@@ -304,9 +333,14 @@ mod tests {
     #[test]
     fn the_first_copy_goes_on_wherever_it_comes_from_and_never_back() {
         let t = start();
-        for (ingress, slots) in [(PARENT, 0b11), (OTHER, 0b10), (Ingress::Tunnel, 0b11)] {
+        for (ingress, expected) in [
+            (PARENT, onward(0b11)),
+            (OTHER, astray(0b10)),
+            (Ingress::Astray(3), astray(0b11)),
+            (Ingress::Tunnel, astray(0b11)),
+        ] {
             let mut flood = flood(t);
-            assert_eq!(flood.receive(t, mark(7, 1), ingress, 0x107, b"frame"), Ok(slots));
+            assert_eq!(flood.receive(t, mark(7, 1), ingress, 0x107, b"frame"), expected);
             for again in [PARENT, OTHER, Ingress::Tunnel] {
                 assert_eq!(flood.receive(t, mark(7, 1), again, 0x107, b"frame"), Err(Refused::Duplicate));
             }
@@ -371,12 +405,12 @@ mod tests {
         flood.receive(t, mark(7, 100), PARENT, 7, b"frame").expect("the first");
         // As far ahead as can be, again and again: it does not move what they are compared with.
         let jumps = (1..=5).map(|n| flood.receive(t, mark(7, 100 + n * 1024), OTHER, 7, b"lie"));
-        assert!(jumps.eq([Ok(0b10)].into_iter().chain([Err(Refused::Ahead); 4])));
+        assert!(jumps.eq([astray(0b10)].into_iter().chain([Err(Refused::Ahead); 4])));
         let mut lies = 0;
         for seq in 101..1200 {
             // A lie comes just before each of them.
             lies += u32::from(flood.receive(t, mark(7, seq), OTHER, 7, b"lie").is_ok());
-            assert_eq!(flood.receive(t, mark(7, seq), PARENT, 7, b"frame"), Ok(0b11), "{seq}");
+            assert_eq!(flood.receive(t, mark(7, seq), PARENT, 7, b"frame"), onward(0b11), "{seq}");
             assert_eq!(flood.receive(t, mark(7, seq), PARENT, 7, b"other"), Err(Refused::Duplicate));
             assert_eq!(flood.receive(t, mark(7, seq), OTHER, 7, b"frame"), Err(Refused::Duplicate));
         }
@@ -405,13 +439,13 @@ mod tests {
         let mut flood = flood(t);
         flood.set_branch(at(0), node(2), Branch { parent: Some(3), children: 0b100 });
         flood.set_branch(at(600), node(2), Branch { parent: Some(3), children: 0b100 });
-        assert_eq!(flood.receive(at(999), mark(7, 1), PARENT, 7, b"frame"), Ok(0b111));
-        assert_eq!(flood.receive(at(1000), mark(7, 2), PARENT, 7, b"frame"), Ok(0b100));
+        assert_eq!(flood.receive(at(999), mark(7, 1), PARENT, 7, b"frame"), onward(0b111));
+        assert_eq!(flood.receive(at(1000), mark(7, 2), PARENT, 7, b"frame"), onward(0b100));
         flood.set_branch(at(1100), node(2), Branch { parent: Some(3), children: 0b1_0000 });
         flood.set_branch(at(1900), node(2), Branch { parent: Some(3), children: 0b10_0000 });
-        assert_eq!(flood.receive(at(2899), mark(7, 3), PARENT, 7, b"frame"), Ok(0b11_0100));
+        assert_eq!(flood.receive(at(2899), mark(7, 3), PARENT, 7, b"frame"), onward(0b11_0100));
         flood.forget_slot(4);
-        assert_eq!(flood.receive(at(2899), mark(7, 4), PARENT, 7, b"frame"), Ok(0b10_0100));
+        assert_eq!(flood.receive(at(2899), mark(7, 4), PARENT, 7, b"frame"), onward(0b10_0100));
     }
 
     #[test]
@@ -482,7 +516,7 @@ mod tests {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let draw = random >> 33;
             clock += draw % 3;
-            let ingress = [PARENT, OTHER, Ingress::Tunnel][draw as usize / 4 % 3];
+            let ingress = [PARENT, OTHER, Ingress::Tunnel, Ingress::Astray(3)][draw as usize / 4 % 4];
             let top = Model::top(&model.parent);
             let seq = match draw % 64 {
                 0 => top + draw / 64 % 2000,

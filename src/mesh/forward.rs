@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::fabric::Fabric;
-use super::flood::{Ingress, Mark, Refused};
+use super::flood::{Ingress, Mark, Onward, Refused};
 use super::graph::Transit;
 use super::spf::{Route, bit};
 use crate::limits::ROUTE_REPAIRS;
@@ -167,23 +167,28 @@ impl Fabric {
             return None;
         }
         let (seq, slots) = self.flood.originate(now);
-        let header = Broadcast { origin: self.me, epoch: self.announcer.epoch as u8, seq }.header();
+        let header =
+            Broadcast { origin: self.me, epoch: self.announcer.epoch as u8, seq, is_astray: false }.header();
         Some(Spread::Tree(header, slots)).filter(|_| slots != 0)
     }
 
-    /// A broadcast came. The slots over which it goes on, if this is its first copy.
+    /// A broadcast came. How it goes on, if this is its first copy.
     pub fn receive(
         &mut self,
         now: Instant,
         (ingress, is_tunneled): (u8, bool),
         broadcast: Broadcast,
         frame: &[u8],
-    ) -> Result<u64, DropReason> {
-        let Broadcast { origin, epoch, seq } = broadcast;
+    ) -> Result<Onward, DropReason> {
+        let Broadcast { origin, epoch, seq, is_astray } = broadcast;
         if !self.may_hand_on(ingress, origin) {
             return Err(DropReason::Rights);
         }
-        let way = if is_tunneled { Ingress::Tunnel } else { Ingress::Slot(ingress) };
+        let way = match (is_tunneled, is_astray) {
+            (true, _) => Ingress::Tunnel,
+            (_, true) => Ingress::Astray(ingress),
+            _ => Ingress::Slot(ingress),
+        };
         let announced = self.topology.epoch(origin).ok_or(DropReason::NoRoute)?;
         self.flood.receive(now, Mark { origin, epoch, seq }, way, announced, frame).map_err(|refused| {
             match refused {

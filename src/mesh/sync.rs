@@ -68,9 +68,8 @@ impl Sync {
     }
 
     pub fn tables(&self) -> impl Iterator<Item = Table> {
-        [self.asked.table(), self.rates.table("rates"), self.station_rates.table("station_rates")]
-            .into_iter()
-            .chain(self.held.tables())
+        let rates = [self.rates.table("rates"), self.station_rates.table("station_rates")];
+        [self.asked.table()].into_iter().chain(rates).chain(self.held.tables())
     }
 
     pub fn permits_stations(&mut self, now: Instant, id: NodeId) -> bool {

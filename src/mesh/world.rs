@@ -15,7 +15,7 @@ use crate::types::{DropReason, LinkId, NodeId};
 use crate::wire::announce::{HASH, Node, Signature};
 use crate::wire::control::{self, Message, Next};
 use crate::wire::list::List;
-use crate::wire::overlay::{Datagram, Routed};
+use crate::wire::overlay::{Broadcast, Datagram, Routed};
 
 /// Signs with the node's id: good enough to tell whose it is.
 struct Book {
@@ -309,9 +309,10 @@ impl World {
                 _ => (false, bytes.clone()),
             };
             let Ok(Datagram::Broadcast(broadcast, _)) = Datagram::parse(&inner) else { panic!() };
-            if let Ok(slots) = fabric.receive(self.now, (ingress, is_tunneled), broadcast, b"frame") {
+            if let Ok(onward) = fabric.receive(self.now, (ingress, is_tunneled), broadcast, b"frame") {
                 tally.delivered[at] += 1;
-                self.send(at, slots, &inner, &mut queue, &mut tally);
+                let header = Broadcast { is_astray: onward.is_astray, ..broadcast }.header();
+                self.send(at, onward.slots, &header, &mut queue, &mut tally);
             }
         }
         tally

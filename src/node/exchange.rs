@@ -137,7 +137,7 @@ impl Node {
 
     /// Asks who lives where, until one of the neighbors has answered.
     pub(super) fn ask_snapshot(&mut self, now: Instant, link: LinkId) {
-        if self.snapshot.ask(link) {
+        if self.snapshot.ask(now, link) {
             self.say(now, link, &Message::MacSnapshot(List::of(&[], &mut Vec::new())));
         }
     }

@@ -135,7 +135,7 @@ impl Node {
             carrier: Carrier::new(config.carrier, now),
             more_at: None,
             copies: Copies::default(),
-            snapshot: Snapshot::Asking(0),
+            snapshot: Snapshot::Asking(0, None),
             reached: 1,
             to_tap: VecDeque::new(),
             outputs: VecDeque::new(),
