@@ -84,16 +84,6 @@ impl Asked {
         victim.map(|victim| self.entries.remove(&victim));
     }
 
-    /// Room for a question that this neighbor causes: by one that nobody but who caused most can answer.
-    fn make_room(&mut self, slot: u8) {
-        let caused = |by| self.entries.values().filter(|entry| entry.by == by).count();
-        let slots = (0..SLOTS as u8).map(|by| (caused(by), by));
-        let Some((_, greedy)) = slots.max().filter(|(most, _)| *most > caused(slot) + 1) else { return };
-        let is_alone = |entry: &Entry| entry.by == greedy && entry.sources & !bit(greedy) == 0;
-        let victim = self.entries.iter().find(|(_, entry)| is_alone(entry)).map(|(id, _)| *id);
-        victim.map(|victim| self.entries.remove(&victim));
-    }
-
     /// It has come, from whomever.
     pub fn handle_answer(&mut self, id: NodeId, what: u8) {
         if let Some(entry) = self.entries.get_mut(&id) {
