@@ -289,6 +289,11 @@ impl Fabric {
 
     /// Does what is due. Nodes that are forgotten now are told by [`Fabric::poll_purged`].
     pub fn handle_timeout(&mut self, now: Instant, registry: &mut impl Registry) {
+        if self.neighbors.next_timeout().is_some() {
+            let (graph, paths) = (&self.graph, self.trees.paths());
+            let has_way = |id| graph.index(id).is_some_and(|at| paths.length(at).is_some());
+            self.neighbors.hurry(now, has_way);
+        }
         let changed = self.neighbors.poll(now);
         self.announcer.handle_changed(now, changed);
         self.announce(now, registry);

@@ -446,6 +446,21 @@ fn a_node_that_died_costs_no_frame_of_others_once_its_neighbors_suspect_it() {
 }
 
 #[test]
+fn a_node_whose_links_all_fail_often_is_part_of_the_mesh_whenever_one_is_up() {
+    let mut world = seed();
+    for _ in 0..5 {
+        world.unlink(2, 4);
+        world.unlink(3, 4);
+        world.run(1500);
+        world.link(2, 4, Duration::from_millis(18));
+        world.link(3, 4, Duration::from_millis(10));
+        world.run(400);
+        assert_eq!(world.broadcast(4).delivered, [1, 1, 1, 1, 0]);
+        assert_eq!(world.broadcast(0).delivered, [0, 1, 1, 1, 1]);
+    }
+}
+
+#[test]
 fn a_suspicion_that_was_wrong_is_told_to_nobody() {
     let mut world = seed();
     let before = world.bytes;

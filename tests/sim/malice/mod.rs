@@ -7,6 +7,8 @@
 //!          M
 //! ```
 
+#![allow(clippy::type_complexity, clippy::needless_range_loop, reason = "scenes are tables of sites")]
+
 mod announcements;
 mod double;
 mod floods;
@@ -205,7 +207,7 @@ impl Scene {
             announced: IDS.iter().map(|own| announced(*own)).collect(),
             stations,
             members: members.map(|member| member.name.clone()).collect(),
-            bytes: node.switch().tables().into_iter().map(|table| table.bytes).collect(),
+            bytes: node.switch().tables().map(|table| table.bytes).collect(),
         }
     }
 
