@@ -9,7 +9,7 @@ use quicap::wire::control::{self, Message, Next};
 use quicap::wire::database::{Known, WANTS_LINKS, WANTS_NODE, Wanted};
 use quicap::wire::list::List;
 
-use super::double::{Double, emit, foreign, id, lsa, signer};
+use super::double::{Double, emit, foreign, id, lsa, node, signer};
 use super::{A, B, C, D, IDS, M, SITES, Scene, ms, start};
 use crate::members::NOW;
 use crate::world::World;
@@ -188,6 +188,25 @@ fn lists_of_revoked_certificates_that_no_ca_has_signed_are_judged_seldom() {
     let forged = after.forged - before.forged;
     assert!((64..=200).contains(&forged), "{forged} lists judged in 10 s");
     assert!(scene.node(B).members().crl() == 0 && after.dropped - before.dropped > 500);
+}
+
+#[test]
+fn who_never_takes_a_list_is_not_told_it_again_and_again() {
+    let mut scene = Scene::new(1);
+    let crl = scene.ca.revoke(&[&[1; 16], &[2; 16]]);
+    scene.give_list(A, &crl);
+    scene.until(ms(2000), |scene| (0..SITES).all(|site| scene.node(site).members().crl() == 2));
+    let own = scene.double.credentials.clone();
+    let sign = signer(&own);
+    scene.run(ms(20_000));
+    scene.double.heard.clear();
+    // Each of its NODEs says that it has none.
+    scene.attack(1500, ms(20), |double, world, n| {
+        double.say(world, &node(id(M), (NOW, 1000 + n as u32), own.identity.joined_chain(), &sign));
+    });
+    let is_list = |bytes: &[u8]| matches!(control::next(bytes), Ok(Next::Message(Message::Crl(_), _)));
+    let told = scene.double.heard.iter().filter(|(_, link, bytes)| *link == LINK && is_list(bytes)).count();
+    assert!((1..=6).contains(&told), "{told} times in 30 s");
 }
 
 #[test]

@@ -59,11 +59,18 @@ struct Scene {
 #[derive(PartialEq, Debug)]
 struct View {
     routes: Vec<Option<Route>>,
-    announced: Vec<(Option<u32>, Vec<(u32, usize)>)>,
+    announced: Vec<Announced>,
     stations: Vec<(MacAddr, u16)>,
     members: Vec<String>,
-    bytes: Vec<usize>,
+    bytes: Vec<(&'static str, usize)>,
 }
+
+/// The epoch of a node; of its fragments the number and how many links.
+type Announced = (Option<u32>, Vec<(u32, usize)>);
+
+/// Tables whose memory is what they hold, up to a bound.
+const BREATHING: [&str; 7] =
+    ["held", "member_bytes", "members", "connections", "reassembly", "to_tap", "events"];
 
 impl Scene {
     fn new(seed: u64) -> Self {
@@ -75,8 +82,8 @@ impl Scene {
         let (mut world, ca) = (World::new(seed), Ca::new());
         world.add_many(SITES);
         let credentials: Vec<_> = (0..SITES).map(|site| credentials(&ca, site)).collect();
-        for site in 0..SITES {
-            world.start(site, start(&credentials[site], site, seed));
+        for (site, own) in credentials.iter().enumerate() {
+            world.start(site, start(own, site, seed));
         }
         let terms = Terms { rights, ..Terms::default() };
         let own = ca.credentials_for("double", double, None, &terms);
@@ -94,8 +101,8 @@ impl Scene {
         let knows =
             |node: &Node| node.fabric().topology().len() == all && node.fabric().route(double).is_some();
         self.until(ms(5000), |scene| (0..SITES).all(|site| knows(scene.node(site))) && scene.agree());
-        for site in 0..SITES {
-            self.world.send(site, &broadcast(IDS[site] as u8, 100));
+        for (site, own) in IDS.iter().enumerate() {
+            self.world.send(site, &broadcast(*own as u8, 100));
         }
         self.run(ms(500));
         self.ping();
@@ -202,12 +209,16 @@ impl Scene {
         let mut stations: Vec<_> = owners.map(|known| (known.mac, known.owner.value())).collect();
         stations.sort_unstable();
         let members = node.members().iter().filter(|member| member.id != me);
+        let tables = node.tables().into_iter();
         View {
             routes: IDS.iter().map(|to| node.fabric().route(id(*to))).collect(),
             announced: IDS.iter().map(|own| announced(*own)).collect(),
             stations,
             members: members.map(|member| member.name.clone()).collect(),
-            bytes: node.switch().tables().map(|table| table.bytes).collect(),
+            bytes: tables
+                .filter(|table| !BREATHING.contains(&table.name))
+                .map(|table| (table.name, table.bytes))
+                .collect(),
         }
     }
 
@@ -226,6 +237,16 @@ impl Scene {
         self.attack(times, pause, act);
         assert_eq!(self.views(), before);
         assert!(self.agree());
+    }
+
+    /// That node is given a list of revoked certificates, as by `ca revoke` and SIGHUP.
+    fn give_list(&mut self, site: usize, crl: &str) {
+        let trust = self.ca.credentials_with_crl(&name(site), IDS[site], Some(crl)).trust;
+        let credentials = Credentials { trust, ..self.credentials[site].clone() };
+        let now = self.world.now;
+        let node = self.world.sites[site].node.as_mut().expect("runs");
+        node.renew(now, credentials).expect("good credentials");
+        self.world.drain(site);
     }
 
     /// Behind which node each honest node sees that host.

@@ -4,7 +4,7 @@ use quicap::wire::announce::Signature;
 
 use super::double::{id, lsa, node, signer, stations};
 use super::{A, B, C, IDS, M, SITES, Scene, mac, ms};
-use crate::members::{NOW, broadcast, name};
+use crate::members::{NOW, broadcast};
 use quicap::wire::overlay::Broadcast;
 use quicap::wire::stations::Stations;
 
@@ -28,12 +28,7 @@ fn a_member_that_is_revoked_while_it_attacks_is_out_everywhere() {
     assert!((0..SITES).all(|site| scene.topology(site).epoch(id(M)).is_some()));
     // One node is told, as by `ca revoke` and SIGHUP.
     let crl = scene.ca.revoke(&[scene.double.credentials.me.serial.as_bytes()]);
-    let trust = scene.ca.credentials_with_crl(&name(A), IDS[A], Some(&crl)).trust;
-    let credentials = quicap::link::Credentials { trust, ..scene.credentials[A].clone() };
-    let now = scene.world.now;
-    let node_a = scene.world.sites[A].node.as_mut().expect("runs");
-    node_a.renew(now, credentials).expect("good credentials");
-    scene.world.drain(A);
+    scene.give_list(A, &crl);
     scene.attack(30, ms(30), &attack);
     let assert_out = |scene: &Scene| {
         for site in 0..SITES {
