@@ -103,8 +103,9 @@ impl Counts {
     fn of(lab: &Lab, site: &str) -> Self {
         let status = lab.status(site);
         let number = |path: &str| status.at(path).number().unwrap() as u64;
-        // A further copy of a broadcast is no loss: trees change with the fifth site.
-        let losses = DropReason::ALL.into_iter().filter(|reason| *reason != DropReason::BcastDup);
+        // Not what the fifth site says while it comes and goes, nor further copies of a broadcast.
+        let of_the_fifth = [DropReason::NoRoute, DropReason::BcastDup];
+        let losses = DropReason::ALL.into_iter().filter(|reason| !of_the_fifth.contains(reason));
         Self {
             tap_rx: number("counters.tap_rx_frames"),
             tap_tx: number("counters.tap_tx_frames"),
