@@ -226,7 +226,8 @@ fn a_mesh_of_five_in_which_nodes_die_and_come_back_ends_whole() {
             }
         }
         assert!(world.run_until(seconds(60), all_up), "{:?}", world.events(0));
-        world.run_for(seconds(40));
+        // Addresses that were sent from everywhere stay where they are for three minutes.
+        world.run_for(seconds(200));
         assert!(all_up(&world));
         for site in 0..5 {
             let links = world.sites[site].node.as_ref().expect("runs").links();
