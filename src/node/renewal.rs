@@ -66,14 +66,12 @@ impl Node {
 
     /// A list that a neighbor told.
     pub(super) fn take_crl(&mut self, now: Instant, slot: u8, der: &[u8], bytes: &[u8]) {
-        if !self.fabric.may_judge_list(now, slot) {
-            return;
-        }
+        self.fabric.count_check();
         let trust = match self.links.trust().with_crl(der) {
             Ok(Some(trust)) => trust,
-            Ok(None) => return self.fabric.handle_vain_list(slot, false),
+            Ok(None) => return,
             Err(fault) => {
-                self.fabric.handle_vain_list(slot, true);
+                self.fabric.count_forged();
                 return self.journal.warn(now, format!("a CRL that was told is no good: {fault}"));
             }
         };

@@ -4,7 +4,6 @@ mod ends;
 mod flood;
 mod hardship;
 mod links;
-mod malice;
 mod members;
 mod moving;
 mod reload;
