@@ -60,6 +60,9 @@ pub const NODES: usize = sized(256, 1024);
 /// start with them, and what others tell so is refused.
 pub const CHAIN_MAX: usize = 4096;
 pub const CHAIN_CERTIFICATES: usize = 8;
+/// Ways from a certificate up to anchors, whole ones and beginnings, that are tried by name: each costs a look at signatures,
+/// and strangers can send any chain. A chain has as many as certificates, a rollover some more.
+pub const CHAIN_WAYS: usize = 24;
 /// Bytes of chain and NODE that each node has a place for.
 pub const MEMBER_BYTES: usize = 768;
 /// What chains and NODEs of all nodes may have beyond that: 256 KiB in all (`large`: 1 MiB). Full: a NODE that needs more is
@@ -93,6 +96,9 @@ pub const REPAIR_FOR: Duration = Duration::from_secs(1);
 pub const OLD_TREE: Duration = Duration::from_secs(1);
 /// How far ahead of the newest broadcast of its origin one may be that does not come from the parent (protocol).
 pub const WINDOW_JUMP: u16 = 1024;
+/// Broadcasts that came first from elsewhere than from the parent, 16 bytes each: so many may be under way on two ways at once
+/// while a tree changes. Full: the oldest is forgotten, and its other copy arrives as well.
+pub const EARLY: usize = 512;
 /// An origin that was not heard for this long may have counted to anywhere; copies of its last broadcast are long gone.
 pub const WINDOW_STALE: Duration = Duration::from_secs(60);
 
@@ -135,17 +141,43 @@ pub const DIGEST_EVERY: Duration = Duration::from_secs(30);
 pub const DIGEST_MISSES: u8 = 2;
 /// A neighbor that could not be told something is told anew what there is after this long.
 pub const RESYNC_AFTER: Duration = Duration::from_secs(1);
-/// What is missing of one node is asked for this often (protocol), and no more than this at a time: answers must fit in
-/// what a link may bring in.
+/// What is missing of one node is asked for this often (protocol), and of one neighbor no more than this at a time: answers
+/// must fit in what a link may bring in.
 pub const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub const ASKED_AT_ONCE: usize = 64;
-/// Announcements that wait to be judged, and those of unknown nodes how long. Full: the oldest goes.
+/// Nodes of which something is missing, 24 bytes each: as many as there are, whatever one neighbor claims to have. Full: the
+/// neighbor that named most of them makes room.
+pub const ASKED: usize = 2 * NODES;
+/// Announcements that wait to be judged, and those of unknown nodes how long. Full: the oldest of the neighbor that brought
+/// most goes.
 pub const HELD: usize = 8;
 pub const HELD_FOR: Duration = Duration::from_secs(10);
-/// Announcements of one node that are judged at once, and one more in each of these times (protocol).
-pub const ORIGIN_BURST: u8 = 5;
+/// Announcements of one node that are judged at once, and one more in each of these times (protocol). One that is longer
+/// than 1 KiB counts for more, so that what one node says does not fill the control streams between others.
+pub const ORIGIN_BURST: i16 = 5;
 pub const ORIGIN_EVERY: Duration = Duration::from_millis(100);
-/// Newest announcements of kinds that are not understood. Full: the oldest is forgotten, and may be handed on again.
+/// Forged announcements that a neighbor may bring at once, and one more in each of these times: an honest one brings none,
+/// but for moments in which the two know different certificates. Beyond it nothing that it brings of others is judged.
+pub const VAIN_BURST: i16 = 64;
+pub const VAIN_EVERY: Duration = Duration::from_millis(100);
+/// What a NODE with a whole chain counts for, if it is not good: the chain is judged as well.
+pub const VAIN_CHAIN: i16 = 4;
+/// Rows of the database that a neighbor is sent at once, as many as there are, and one more in each of these times.
+pub const ROWS_BURST: i16 = NODES as i16;
+pub const ROWS_EVERY: Duration = Duration::from_millis(16);
+/// SUMMARYs and DIGESTs of a neighbor that are looked at, together: so many at once, and one more in each of these times.
+pub const COMPARED_BURST: i16 = 8;
+pub const COMPARED_EVERY: Duration = Duration::from_secs(1);
+/// How often a neighbor is told all stations (up to 40 KiB) because it asks, and the CRLs (up to 64 KiB each) because its NODE
+/// names an older one.
+pub const SNAPSHOTS_BURST: i16 = 2;
+pub const SNAPSHOTS_EVERY: Duration = Duration::from_secs(10);
+pub const LISTS_BURST: i16 = 2;
+pub const LISTS_EVERY: Duration = Duration::from_secs(10);
+/// How long a neighbor that began to tell where all stations are may go on.
+pub const SNAPSHOT_FOR: Duration = Duration::from_secs(10);
+/// Newest announcements of kinds that are not understood. Full: one of the node with most is forgotten, and may be handed on
+/// again.
 pub const FOREIGN: usize = 64;
 /// Signatures that are checked in one turn of the loop, and the pause for frames before the next: a check takes some
 /// milliseconds on a small MIPS router (docs/performance.md).
@@ -155,8 +187,6 @@ pub const CHECKS_PAUSE: Duration = Duration::from_millis(1);
 /// MAC_MOVEs and MAC_GONEs that are known again when another neighbor hands them on, without a look at the signature.
 /// Full: the oldest is judged once more.
 pub const COPIES: usize = 16;
-/// A neighbor is told all stations this often at most, however often it asks.
-pub const SNAPSHOT_PAUSE: Duration = Duration::from_secs(5);
 
 /// Largest Ethernet frame that the switch carries, bytes: header, one 802.1Q tag and an MTU up to [`MTU_MAX`].
 pub const FRAME_MAX: usize = 2048;

@@ -60,13 +60,18 @@ fn the_tests_that_the_page_of_faults_names_exist() {
 
 /// Everything in `tests/SUITE`.
 fn source_of(suite: &str) -> String {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(suite);
+    source_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(suite))
+}
+
+fn source_in(directory: &Path) -> String {
     let files = std::fs::read_dir(directory).expect("a suite is a directory");
     let paths = files.map(|file| file.expect("a file").path());
-    paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .map(|path| std::fs::read_to_string(path).expect("source is text"))
-        .collect()
+    let read = |path: std::path::PathBuf| match path.extension().is_some_and(|extension| extension == "rs") {
+        true => std::fs::read_to_string(path).expect("source is text"),
+        false if path.is_dir() => source_in(&path),
+        false => String::new(),
+    };
+    paths.map(read).collect()
 }
 
 /// Parts of names in the rows, ``netns `part` ``, that no function of the suite has.

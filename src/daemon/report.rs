@@ -145,6 +145,7 @@ fn counters(daemon: &Loop<'_>) -> Vec<Count> {
         ("verified", mesh.verified),
         ("forged", mesh.forged),
         ("dropped", mesh.dropped),
+        ("outdated", mesh.outdated),
         ("announcements_full", node.fabric().topology().refused()),
         ("members_forged", members.forged),
         ("members_refused", members.refused),

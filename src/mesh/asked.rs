@@ -6,22 +6,41 @@ use heapless::Vec;
 use heapless::index_map::FnvIndexMap;
 
 use super::spf::bit;
-use crate::limits::{ASK_AGAIN, ASKED_AT_ONCE, NODES, SLOTS};
+use crate::limits::{ASK_AGAIN, ASKED, ASKED_AT_ONCE, SLOTS};
 use crate::types::{NodeId, Table};
 use crate::wire::database::Wanted;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     what: u8,
-    /// Neighbors that have it and were not asked yet, one bit each.
+    /// Neighbors that have it and were not asked since they said so, one bit each.
     sources: u64,
-    /// When one was last asked.
-    asked: Option<Instant>,
+    /// Who said so first.
+    by: u8,
+    /// Who was asked last, and when.
+    last: Option<(u8, Instant)>,
 }
 
-/// At most one question about each of [`NODES`] nodes. Full: a further one is not asked; the digest will tell.
+impl Entry {
+    fn is_recent(&self, now: Instant) -> bool {
+        self.last.is_some_and(|(_, asked)| now.saturating_duration_since(asked) < ASK_AGAIN)
+    }
+
+    /// Of these neighbors the one behind who was asked last, so that nobody who says again and again that he has it is asked
+    /// again and again; at first spread over those who have it.
+    fn next_source(&self, id: NodeId, allowed: u64) -> Option<u8> {
+        let start = self.last.map_or(u32::from(id.value()), |(slot, _)| u32::from(slot) + 1) % 64;
+        let sources = (self.sources & allowed).rotate_right(start);
+        (sources != 0).then(|| ((sources.trailing_zeros() + start) % 64) as u8)
+    }
+}
+
+/// At most one question about each of [`ASKED`] nodes. Full: the neighbor that caused most of them gives one up, if it caused
+/// more than the one that causes the new one; otherwise the new one is not asked, and the digest will tell.
 pub struct Asked {
-    entries: Box<FnvIndexMap<NodeId, Entry, NODES>>,
+    entries: Box<FnvIndexMap<NodeId, Entry, ASKED>>,
+    /// When the first of those that were asked has had its time.
+    due: Option<Instant>,
 }
 
 /// Rows of one REQUEST.
@@ -29,14 +48,16 @@ pub type Rows = Vec<Wanted, ASKED_AT_ONCE>;
 
 impl Asked {
     pub fn new() -> Self {
-        Self { entries: Box::default() }
+        Self { entries: Box::default(), due: None }
     }
 
     /// The neighbor has something that is missing here.
     pub fn put(&mut self, slot: u8, wanted: Wanted) {
-        let fresh = Entry { what: 0, sources: 0, asked: None };
         if !self.entries.contains_key(&wanted.id) {
-            let _ = self.entries.insert(wanted.id, fresh);
+            if self.entries.is_full() {
+                self.make_room(slot);
+            }
+            let _ = self.entries.insert(wanted.id, Entry { what: 0, sources: 0, by: slot, last: None });
         }
         if let Some(entry) = self.entries.get_mut(&wanted.id) {
             entry.what |= wanted.what;
@@ -48,8 +69,19 @@ impl Asked {
     pub fn put_off(&mut self, now: Instant, slot: u8, wanted: Wanted) {
         self.put(slot, wanted);
         if let Some(entry) = self.entries.get_mut(&wanted.id) {
-            entry.asked.get_or_insert(now);
+            entry.last.get_or_insert((slot, now));
         }
+        self.due.get_or_insert(now + ASK_AGAIN);
+    }
+
+    /// Room for a question that this neighbor causes: by one that nobody but who caused most can answer.
+    fn make_room(&mut self, slot: u8) {
+        let caused = |by| self.entries.values().filter(|entry| entry.by == by).count();
+        let slots = (0..SLOTS as u8).map(|by| (caused(by), by));
+        let Some((_, greedy)) = slots.max().filter(|(most, _)| *most > caused(slot) + 1) else { return };
+        let is_alone = |entry: &Entry| entry.by == greedy && entry.sources & !bit(greedy) == 0;
+        let victim = self.entries.iter().find(|(_, entry)| is_alone(entry)).map(|(id, _)| *id);
+        victim.map(|victim| self.entries.remove(&victim));
     }
 
     /// It has come, from whomever.
@@ -65,45 +97,56 @@ impl Asked {
 
     pub fn table(&self) -> Table {
         let entries = &*self.entries;
-        Table { name: "asked", used: entries.len(), capacity: NODES, bytes: size_of_val(entries) }
+        Table { name: "asked", used: entries.len(), capacity: ASKED, bytes: size_of_val(entries) }
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.entries.values().filter_map(|entry| entry.asked).min().map(|asked| asked + ASK_AGAIN)
+        self.due
     }
 
-    /// What is to be asked now, and of whom: of each node once in [`ASK_AGAIN`], and of all no more than can be answered
-    /// at once.
+    /// What is to be asked now, and of whom: of each node once in [`ASK_AGAIN`], and of each neighbor no more than it can
+    /// answer at once.
     pub fn poll(&mut self, now: Instant, up: u64) -> Vec<(u8, Rows), SLOTS> {
-        let is_recent =
-            |entry: &Entry| entry.asked.is_some_and(|asked| now.saturating_duration_since(asked) < ASK_AGAIN);
         self.entries.retain(|_, entry| {
             entry.sources &= up;
-            is_recent(entry) || (entry.what != 0 && entry.sources != 0)
+            entry.is_recent(now) || (entry.what != 0 && entry.sources != 0)
         });
-        let waiting = self.entries.values().filter(|entry| is_recent(entry) && entry.what != 0).count();
-        let mut free = ASKED_AT_ONCE.saturating_sub(waiting);
+        let mut free = self.free(now);
         let mut requests: Vec<(u8, Rows), SLOTS> = Vec::new();
-        for (id, entry) in self.entries.iter_mut() {
-            if free == 0 {
-                break;
-            }
-            if is_recent(entry) || entry.what == 0 || entry.sources == 0 {
-                continue;
-            }
-            // Spread over those who have it.
-            let turn = u32::from(id.value()) % 64;
-            let slot = ((entry.sources.rotate_right(turn).trailing_zeros() + turn) % 64) as u8;
+        for (id, entry) in
+            self.entries.iter_mut().filter(|(_, entry)| entry.what != 0 && !entry.is_recent(now))
+        {
+            let allowed =
+                (0..).zip(&free).filter(|(_, free)| **free > 0).fold(0, |all, (slot, _)| all | bit(slot));
+            let Some(slot) = entry.next_source(*id, allowed) else { continue };
             entry.sources &= !bit(slot);
-            entry.asked = Some(now);
-            free -= 1;
+            entry.last = Some((slot, now));
+            if let Some(free) = free.get_mut(usize::from(slot)) {
+                *free -= 1;
+            }
             let wanted = Wanted { id: *id, what: entry.what };
             match requests.iter_mut().find(|(own, _)| *own == slot) {
                 Some((_, rows)) => drop(rows.push(wanted)),
                 None => drop(requests.push((slot, Rows::from_iter([wanted])))),
             }
         }
+        // Those that nobody has time for wait for the others.
+        let recent = self.entries.values().filter(|entry| entry.is_recent(now));
+        self.due = recent.filter_map(|entry| entry.last).map(|(_, asked)| asked + ASK_AGAIN).min();
         requests
+    }
+
+    /// How much more each neighbor may be asked now.
+    fn free(&self, now: Instant) -> [u8; SLOTS] {
+        const _: () = assert!(ASKED_AT_ONCE <= u8::MAX as usize);
+        let mut free = [ASKED_AT_ONCE as u8; SLOTS];
+        let waiting = self.entries.values().filter(|entry| entry.what != 0 && entry.is_recent(now));
+        for (slot, _) in waiting.filter_map(|entry| entry.last) {
+            if let Some(free) = free.get_mut(usize::from(slot)) {
+                *free = free.saturating_sub(1);
+            }
+        }
+        free
     }
 }
 
@@ -113,6 +156,7 @@ mod tests {
 
     use super::super::graph::tests::node;
     use super::*;
+    use crate::limits::NODES;
     use crate::wire::database::{WANTS_LINKS, WANTS_NODE};
 
     #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
@@ -166,5 +210,45 @@ mod tests {
         assert!(asked.poll(t, 1).is_empty());
         first[0].1.iter().take(5).for_each(|row| asked.handle_answer(row.id, WANTS_NODE));
         assert_eq!(asked.poll(t, 1)[0].1.len(), 5);
+    }
+
+    #[test]
+    fn who_claims_to_have_everything_and_answers_nothing_keeps_nobody_from_being_asked() {
+        let t = start();
+        let mut asked = Asked::new();
+        let mut came = 0;
+        for second in 0..12 {
+            let now = t + ASK_AGAIN * second;
+            // The liar is quicker, names nodes that exist and that do not, and does so again and again.
+            for id in
+                (1..=40).chain(1000 + NODES as u16 * second as u16..1000 + NODES as u16 * (second as u16 + 1))
+            {
+                asked.put(5, wanted(id, WANTS_NODE));
+            }
+            if second == 0 {
+                (1..=200).for_each(|id| asked.put(9, wanted(id, WANTS_NODE)));
+            }
+            for (_, rows) in asked.poll(now, u64::MAX).iter().filter(|(slot, _)| *slot == 9) {
+                came += rows.len();
+                rows.iter().for_each(|row| asked.handle_answer(row.id, WANTS_NODE));
+            }
+            assert!(asked.entries.len() <= ASKED);
+        }
+        assert_eq!(came, 200);
+    }
+
+    #[test]
+    fn what_nobody_has_time_for_wakes_nobody() {
+        let t = start();
+        let mut asked = Asked::new();
+        let mut now = t;
+        for _ in 0..100 {
+            (1..=200).for_each(|id| asked.put(5, wanted(id, WANTS_NODE)));
+            asked.poll(now, u64::MAX);
+            let due = asked.next_timeout().expect("an answer is due");
+            assert!(due > now);
+            now = due;
+        }
+        assert!(now >= t + ASK_AGAIN * 90);
     }
 }

@@ -14,14 +14,14 @@ use super::flood::Flood;
 use super::graph::{Graph, Transit};
 use super::neighbors::{Neighbor, Neighbors};
 use super::repair::Repairs;
-use super::signature::{Form, Registry, Signed};
+use super::signature::{Form, Registry};
 use super::spf::{Route, bit};
+use super::standing::Standings;
 use super::sync::Sync;
 use super::topology::Topology;
 use super::trees::Trees;
 use crate::limits::{NODES, SEARCH_CALM, SEARCH_PAUSE, SEARCH_SOON};
 use crate::types::{LinkId, NodeId};
-use crate::wire::announce::Signature;
 use crate::wire::control::Message;
 use crate::wire::list::List;
 
@@ -31,6 +31,8 @@ pub struct Config {
     pub epoch: u32,
     /// May others' frames cross this node?
     pub transit: Transit,
+    /// Any number that others cannot know.
+    pub seed: u64,
 }
 
 /// What the operator should know.
@@ -47,8 +49,11 @@ pub enum Note {
 pub struct Counters {
     /// Signatures and certificates that are not good.
     pub forged: u64,
-    /// Announcements of one node that came too fast, or found no place to wait.
+    /// Announcements of one node that came too fast or found no place to wait, and what a neighbor brought that had brought
+    /// too much that was worth nothing.
     pub dropped: u64,
+    /// Announcements older than what is known, or of an earlier run: some come round, many are replayed.
+    pub outdated: u64,
     /// Searches for paths.
     pub searches: u64,
     /// Signatures that were checked.
@@ -66,6 +71,9 @@ pub struct Fabric {
     pub(super) neighbors: Neighbors,
     pub(super) announcer: Announcer,
     pub(super) sync: Sync,
+    pub(super) standings: Standings,
+    /// Nodes whose NODE was taken, and who brought it.
+    pub(super) accepted: VecDeque<(NodeId, u8)>,
     /// Paths that were used since the last search.
     pub(super) routes: Box<FnvIndexMap<NodeId, Route, NODES>>,
     /// The only other node, on that slot: frames to it need no more than its link.
@@ -87,7 +95,7 @@ struct Search {
 
 impl Fabric {
     pub fn new(config: &Config, now: Instant) -> Self {
-        let Config { me, epoch, transit } = *config;
+        let Config { me, epoch, transit, seed } = *config;
         let announcer = Announcer::new(epoch, now);
         Self {
             me,
@@ -96,10 +104,12 @@ impl Fabric {
             graph: Graph::new(),
             trees: Trees::new(me),
             repairs: Repairs::new(me),
-            flood: Flood::new(me),
+            flood: Flood::new(me, seed),
             neighbors: Neighbors::new(),
             announcer,
             sync: Sync::new(now),
+            standings: Standings::new(now),
+            accepted: VecDeque::new(),
             routes: Box::default(),
             alone_with: None,
             search: Search::default(),
@@ -121,6 +131,7 @@ impl Fabric {
         let Some(place) = self.neighbors.handle_up(now, id, link, transit, rtt) else { return false };
         if place.is_reused {
             self.flood.forget_slot(place.slot);
+            self.standings.forget(now, place.slot);
         }
         self.repairs.handle_alive(now, &self.graph, place.slot);
         self.look_around();
@@ -246,34 +257,6 @@ impl Fabric {
         self.announcer.epoch
     }
 
-    /// What a node other than its signer told: is it the signer's, and does it not come too fast?
-    pub fn judge(
-        &mut self,
-        now: Instant,
-        (signer, kind, body, signature): (NodeId, u8, &[u8], &Signature),
-        registry: &impl Registry,
-    ) -> bool {
-        if !self.sync.permits(now, signer) {
-            self.counters.dropped += 1;
-            return false;
-        }
-        self.count_check();
-        let signed = registry.verify(signer, kind, body, signature);
-        if signed == Signed::Forged {
-            self.count_forged();
-        }
-        signed == Signed::Good
-    }
-
-    /// A signature was checked for us by others.
-    pub fn count_check(&mut self) {
-        self.counters.verified += 1;
-    }
-
-    pub fn count_forged(&mut self) {
-        self.counters.forged += 1;
-    }
-
     /// A message for the neighbors on those of these slots that are up.
     pub fn tell_up(&mut self, slots: u64, message: std::vec::Vec<u8>) {
         self.tell(slots & self.neighbors.up(), message);
@@ -306,6 +289,11 @@ impl Fabric {
 
     /// Does what is due. Nodes that are forgotten now are told by [`Fabric::poll_purged`].
     pub fn handle_timeout(&mut self, now: Instant, registry: &mut impl Registry) {
+        if self.neighbors.next_timeout().is_some() {
+            let (graph, paths) = (&self.graph, self.trees.paths());
+            let has_way = |id| graph.index(id).is_some_and(|at| paths.length(at).is_some());
+            self.neighbors.hurry(now, has_way);
+        }
         let changed = self.neighbors.poll(now);
         self.announcer.handle_changed(now, changed);
         self.announce(now, registry);
@@ -327,6 +315,11 @@ impl Fabric {
     /// A message for the links of these slots.
     pub fn poll_message(&mut self) -> Option<(u64, std::vec::Vec<u8>)> {
         self.outbox.pop_front()
+    }
+
+    /// A node of which a NODE was taken, and the slot that it came from: to be called after every message and timeout.
+    pub fn poll_accepted(&mut self) -> Option<(NodeId, u8)> {
+        self.accepted.pop_front()
     }
 
     pub fn poll_note(&mut self) -> Option<Note> {

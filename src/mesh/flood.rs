@@ -3,11 +3,13 @@
 
 use std::time::Instant;
 
+use heapless::Deque;
 use heapless::index_map::FnvIndexMap;
 
+use super::graph::mix;
 use super::spf::bit;
 use super::trees::Branch;
-use crate::limits::{NODES, OLD_TREE, WINDOW_JUMP, WINDOW_STALE};
+use crate::limits::{EARLY, NODES, OLD_TREE, WINDOW_JUMP, WINDOW_STALE};
 use crate::types::{NodeId, Table};
 
 /// What a broadcast says of itself.
@@ -24,8 +26,19 @@ pub struct Mark {
 pub enum Ingress {
     /// Over the link of that slot, along a tree.
     Slot(u8),
+    /// The same, but its neighbor there did not get it from its parent.
+    Astray(u8),
     /// Round a dead link: its last link may well be one that it has to go out on again.
     Tunnel,
+}
+
+/// How a first copy goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Onward {
+    /// Over the links of these slots, one bit each.
+    pub slots: u64,
+    /// It did not come from the parent, and is to say so.
+    pub is_astray: bool,
 }
 
 /// Why a copy goes no further.
@@ -46,40 +59,108 @@ pub enum Refused {
 /// Bits of what was seen: the newest and 127 before it.
 const WIDTH: u16 = 128;
 
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    epoch: u8,
+/// How far the one number is behind the other, as numbers that wrap.
+fn behind(seq: u16, of: u16) -> u16 {
+    of.wrapping_sub(seq)
+}
+
+/// Numbers that were seen.
+#[derive(Clone, Copy, Default, Debug)]
+struct Marks {
     top: u16,
     /// Bit n: `top - n` was seen. 0: nothing was seen yet, and `top` is the number before the first.
     seen: u128,
+}
+
+impl Marks {
+    fn is_empty(&self) -> bool {
+        self.seen == 0
+    }
+
+    /// `None`: not among those that are remembered.
+    fn has(&self, seq: u16) -> Option<bool> {
+        let behind = behind(seq, self.top);
+        (!self.is_empty() && behind < WIDTH).then(|| self.seen & 1 << behind != 0)
+    }
+
+    /// One that is remembered, or newer than all.
+    fn mark(&mut self, seq: u16) {
+        if self.has(seq).is_some() {
+            self.seen |= 1 << behind(seq, self.top);
+        } else {
+            self.seen = self.seen.checked_shl(behind(self.top, seq).into()).unwrap_or(0) | 1;
+            self.top = seq;
+        }
+    }
+}
+
+/// Of what the parent brought, and of what came first from elsewhere, whoever it was: that must not keep away what the parent
+/// brings.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    epoch: u8,
+    parent: Marks,
+    others: Marks,
+    /// When the parent brought the last one.
     last: Instant,
 }
 
 impl Window {
     fn new(now: Instant, epoch: u8) -> Self {
-        Self { epoch, top: 0, seen: 0, last: now }
+        Self { epoch, parent: Marks::default(), others: Marks::default(), last: now }
     }
 
-    /// Marks the number as seen.
-    fn accept(&mut self, now: Instant, seq: u16, is_from_parent: bool) -> Result<(), Refused> {
-        let (ahead, behind) = (seq.wrapping_sub(self.top), self.top.wrapping_sub(seq));
-        let is_anew = self.seen == 0 || now.saturating_duration_since(self.last) >= WINDOW_STALE;
-        if self.seen != 0 && behind < WIDTH {
-            let mark = 1 << behind;
-            if self.seen & mark != 0 {
-                return Err(Refused::Duplicate);
-            }
-            self.seen |= mark;
-        } else if (1..=WINDOW_JUMP).contains(&ahead) || (is_from_parent && (is_anew || ahead < 1 << 15)) {
-            self.seen = self.seen.checked_shl(ahead.into()).unwrap_or(0) | 1;
-            self.top = seq;
-        } else {
-            return Err(if is_anew || ahead < 1 << 15 { Refused::Ahead } else { Refused::Duplicate });
+    /// The parent brings it.
+    fn accept(&mut self, now: Instant, seq: u16) -> Result<(), Refused> {
+        let is_anew = self.parent.is_empty() || now.saturating_duration_since(self.last) >= WINDOW_STALE;
+        match self.parent.has(seq) {
+            Some(false) => {}
+            None if is_anew || behind(self.parent.top, seq) < 1 << 15 => {}
+            _ => return Err(Refused::Duplicate),
         }
+        self.parent.mark(seq);
         self.last = now;
+        self.keep_near();
         Ok(())
     }
+
+    /// Whether others may have brought that number.
+    fn may_have_come(&self, seq: u16) -> bool {
+        !self.others.is_empty() && self.others.has(seq) != Some(false)
+    }
+
+    /// Somebody else brings it.
+    fn accept_from_others(&mut self, seq: u16) -> Result<(), Refused> {
+        let ahead = behind(self.parent.top, seq);
+        match self.parent.has(seq) {
+            Some(true) => return Err(Refused::Duplicate),
+            Some(false) => {}
+            None if (1..=WINDOW_JUMP).contains(&ahead) => {}
+            None if self.parent.is_empty() || ahead < 1 << 15 => return Err(Refused::Ahead),
+            None => return Err(Refused::Duplicate),
+        }
+        self.keep_near();
+        match self.others.has(seq) {
+            Some(false) => {}
+            None if self.others.is_empty() || behind(self.others.top, seq) < 1 << 15 => {}
+            _ => return Err(Refused::Duplicate),
+        }
+        self.others.mark(seq);
+        Ok(())
+    }
+
+    /// Numbers that are refused for their age need not be remembered, and later ones must not be compared with them.
+    fn keep_near(&mut self) {
+        let (ahead, old) =
+            (behind(self.parent.top, self.others.top), behind(self.others.top, self.parent.top));
+        if ahead > WINDOW_JUMP && old >= WIDTH {
+            self.others = Marks::default();
+        }
+    }
 }
+
+/// What came first from elsewhere than from the parent: which one, and a hash over the frame.
+type Early = (Mark, u64);
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -91,16 +172,20 @@ struct Entry {
 }
 
 /// Trees and windows of at most [`NODES`] origins. Full: a further origin has no tree, and its broadcasts are refused;
-/// the database has the same bound.
+/// the database has the same bound. And what the last [`EARLY`] frames were that came early. Full: the oldest is forgotten,
+/// and when its parent brings it as well, it arrives twice.
 pub struct Flood {
     me: NodeId,
     seq: u16,
     entries: Box<FnvIndexMap<NodeId, Entry, NODES>>,
+    early: Box<Deque<Early, EARLY>>,
+    seed: u64,
 }
 
 impl Flood {
-    pub fn new(me: NodeId) -> Self {
-        Self { me, seq: 0, entries: Box::new(FnvIndexMap::new()) }
+    /// `seed`: any number that others cannot know.
+    pub fn new(me: NodeId, seed: u64) -> Self {
+        Self { me, seq: 0, entries: Box::new(FnvIndexMap::new()), early: Box::new(Deque::new()), seed }
     }
 
     /// The tree of this origin, after each search. Children that it had before are sent to for a while.
@@ -132,7 +217,12 @@ impl Flood {
 
     pub fn table(&self) -> Table {
         let entries = &*self.entries;
-        Table { name: "windows", used: entries.len(), capacity: NODES, bytes: size_of_val(entries) }
+        Table {
+            name: "windows",
+            used: entries.len(),
+            capacity: NODES,
+            bytes: size_of_val(entries) + size_of_val(&*self.early),
+        }
     }
 
     /// The number of the next broadcast of this node, and the slots that it goes out on.
@@ -141,14 +231,15 @@ impl Flood {
         (self.seq, self.entries.get(&self.me).map_or(0, |entry| entry.slots(now)))
     }
 
-    /// A copy came; `announced` is the origin's epoch in the database. The slots over which it goes on, if it is the first.
+    /// A copy came; `announced` is the origin's epoch in the database. How it goes on, if it is the first.
     pub fn receive(
         &mut self,
         now: Instant,
         mark: Mark,
         ingress: Ingress,
         announced: u32,
-    ) -> Result<u64, Refused> {
+        frame: &[u8],
+    ) -> Result<Onward, Refused> {
         if mark.origin == self.me {
             return Err(Refused::Own);
         }
@@ -158,12 +249,44 @@ impl Flood {
         if window.is_none() && announced as u8 == mark.epoch {
             window = Some(Window::new(now, mark.epoch));
         }
-        let mut window = window.ok_or(Refused::Epoch)?;
-        window.accept(now, mark.seq, ingress == Ingress::Slot(parent))?;
-        entry.window = Some(window);
-        let back = if let Ingress::Slot(slot) = ingress { bit(slot) } else { 0 };
-        Ok(entry.slots(now) & !back)
+        let window = window.as_mut().ok_or(Refused::Epoch)?;
+        let hash = || hash(self.seed, frame);
+        let is_astray = ingress != Ingress::Slot(parent);
+        let is_first = if !is_astray {
+            window.accept(now, mark.seq)?;
+            // Who brought something under this number before may have brought something else.
+            !window.may_have_come(mark.seq) || !came_early(&self.early, (mark, hash()))
+        } else {
+            window.accept_from_others(mark.seq)?;
+            remember(&mut self.early, (mark, hash()));
+            true
+        };
+        entry.window = Some(*window);
+        let back = match ingress {
+            Ingress::Slot(slot) | Ingress::Astray(slot) => bit(slot),
+            Ingress::Tunnel => 0,
+        };
+        let onward = Onward { slots: entry.slots(now) & !back, is_astray };
+        if is_first { Ok(onward) } else { Err(Refused::Duplicate) }
     }
+}
+
+fn came_early(early: &Deque<Early, EARLY>, wanted: Early) -> bool {
+    early.iter().rev().any(|one| *one == wanted)
+}
+
+fn remember(early: &mut Deque<Early, EARLY>, one: Early) {
+    if early.is_full() {
+        early.pop_front();
+    }
+    let _ = early.push_back(one);
+}
+
+/// Of use to nobody who does not know the seed: two frames with the same hash cannot be found.
+fn hash(seed: u64, frame: &[u8]) -> u64 {
+    let word = |chunk: &[u8]| chunk.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let begin = mix(seed ^ frame.len() as u64);
+    frame.chunks(8).fold(begin, |hash, chunk| mix(hash ^ word(chunk)))
 }
 
 impl Entry {
@@ -192,9 +315,17 @@ mod tests {
     const PARENT: Ingress = Ingress::Slot(3);
     const OTHER: Ingress = Ingress::Slot(0);
 
+    fn onward(slots: u64) -> Result<Onward, Refused> {
+        Ok(Onward { slots, is_astray: false })
+    }
+
+    fn astray(slots: u64) -> Result<Onward, Refused> {
+        Ok(Onward { slots, is_astray: true })
+    }
+
     /// Node 1, which hears node 2 over slot 3 and hands on to slots 0 and 1.
     fn flood(t: Instant) -> Flood {
-        let mut flood = Flood::new(node(1));
+        let mut flood = Flood::new(node(1), 5);
         flood.set_branch(t, node(2), Branch { parent: Some(3), children: 0b11 });
         flood
     }
@@ -202,11 +333,16 @@ mod tests {
     #[test]
     fn the_first_copy_goes_on_wherever_it_comes_from_and_never_back() {
         let t = start();
-        for (ingress, slots) in [(PARENT, 0b11), (OTHER, 0b10), (Ingress::Tunnel, 0b11)] {
+        for (ingress, expected) in [
+            (PARENT, onward(0b11)),
+            (OTHER, astray(0b10)),
+            (Ingress::Astray(3), astray(0b11)),
+            (Ingress::Tunnel, astray(0b11)),
+        ] {
             let mut flood = flood(t);
-            assert_eq!(flood.receive(t, mark(7, 1), ingress, 0x107), Ok(slots));
+            assert_eq!(flood.receive(t, mark(7, 1), ingress, 0x107, b"frame"), expected);
             for again in [PARENT, OTHER, Ingress::Tunnel] {
-                assert_eq!(flood.receive(t, mark(7, 1), again, 0x107), Err(Refused::Duplicate));
+                assert_eq!(flood.receive(t, mark(7, 1), again, 0x107, b"frame"), Err(Refused::Duplicate));
             }
         }
     }
@@ -218,21 +354,21 @@ mod tests {
         flood.set_branch(t, node(4), Branch::default());
         for (origin, refused) in [(1, Refused::Own), (4, Refused::NoPath), (5, Refused::NoPath)] {
             let mark = Mark { origin: node(origin), epoch: 7, seq: 1 };
-            assert_eq!(flood.receive(t, mark, PARENT, 7), Err(refused));
+            assert_eq!(flood.receive(t, mark, PARENT, 7, b"frame"), Err(refused));
         }
         flood.forget(node(2));
-        assert_eq!(flood.receive(t, mark(7, 1), PARENT, 7), Err(Refused::NoPath));
+        assert_eq!(flood.receive(t, mark(7, 1), PARENT, 7, b"frame"), Err(Refused::NoPath));
     }
 
     #[test]
     fn a_restarted_origin_counts_anew_once_it_has_announced_itself() {
         let t = start();
         let mut flood = flood(t);
-        assert!(flood.receive(t, mark(7, 1), PARENT, 7).is_ok());
-        assert_eq!(flood.receive(t, mark(8, 1), PARENT, 7), Err(Refused::Epoch));
-        assert!(flood.receive(t, mark(8, 1), PARENT, 8).is_ok());
-        assert_eq!(flood.receive(t, mark(7, 2), PARENT, 8), Err(Refused::Epoch));
-        assert_eq!(flood.receive(t, mark(8, 1), PARENT, 8), Err(Refused::Duplicate));
+        assert!(flood.receive(t, mark(7, 1), PARENT, 7, b"frame").is_ok());
+        assert_eq!(flood.receive(t, mark(8, 1), PARENT, 7, b"frame"), Err(Refused::Epoch));
+        assert!(flood.receive(t, mark(8, 1), PARENT, 8, b"frame").is_ok());
+        assert_eq!(flood.receive(t, mark(7, 2), PARENT, 8, b"frame"), Err(Refused::Epoch));
+        assert_eq!(flood.receive(t, mark(8, 1), PARENT, 8, b"frame"), Err(Refused::Duplicate));
     }
 
     #[test]
@@ -240,8 +376,8 @@ mod tests {
         let t = start();
         let ahead = |seq, ingress, later| {
             let mut flood = flood(t);
-            flood.receive(t, mark(7, 1), PARENT, 7).expect("the first");
-            flood.receive(t + later, mark(7, seq), ingress, 7).err()
+            flood.receive(t, mark(7, 1), PARENT, 7, b"frame").expect("the first");
+            flood.receive(t + later, mark(7, seq), ingress, 7, b"frame").err()
         };
         let zero = Duration::ZERO;
         let cases = [
@@ -251,15 +387,49 @@ mod tests {
             (1026, PARENT, zero, None),
             (0x8000, PARENT, zero, None),
             (0x8001, PARENT, zero, Some(Refused::Duplicate)),
-            (0x8001, OTHER, WINDOW_STALE, Some(Refused::Ahead)),
+            (0x8001, OTHER, WINDOW_STALE, Some(Refused::Duplicate)),
             (0x8001, PARENT, WINDOW_STALE, None),
         ];
         for (seq, ingress, later, refused) in cases {
             assert_eq!(ahead(seq, ingress, later), refused, "{seq} {ingress:?}");
         }
         // One that is heard for the first time may be anywhere.
-        assert_eq!(flood(t).receive(t, mark(7, 40_000), OTHER, 7), Err(Refused::Ahead));
-        assert!(flood(t).receive(t, mark(7, 40_000), PARENT, 7).is_ok());
+        assert_eq!(flood(t).receive(t, mark(7, 40_000), OTHER, 7, b"frame"), Err(Refused::Ahead));
+        assert!(flood(t).receive(t, mark(7, 40_000), PARENT, 7, b"frame").is_ok());
+    }
+
+    #[test]
+    fn what_others_bring_in_the_name_of_the_origin_keeps_nothing_away_that_the_parent_brings() {
+        let t = start();
+        let mut flood = flood(t);
+        flood.receive(t, mark(7, 100), PARENT, 7, b"frame").expect("the first");
+        // As far ahead as can be, again and again: it does not move what they are compared with.
+        let jumps = (1..=5).map(|n| flood.receive(t, mark(7, 100 + n * 1024), OTHER, 7, b"lie"));
+        assert!(jumps.eq([astray(0b10)].into_iter().chain([Err(Refused::Ahead); 4])));
+        let mut lies = 0;
+        for seq in 101..1200 {
+            // A lie comes just before each of them.
+            lies += u32::from(flood.receive(t, mark(7, seq), OTHER, 7, b"lie").is_ok());
+            assert_eq!(flood.receive(t, mark(7, seq), PARENT, 7, b"frame"), onward(0b11), "{seq}");
+            assert_eq!(flood.receive(t, mark(7, seq), PARENT, 7, b"other"), Err(Refused::Duplicate));
+            assert_eq!(flood.receive(t, mark(7, seq), OTHER, 7, b"frame"), Err(Refused::Duplicate));
+        }
+        assert!(lies > 150, "{lies}");
+    }
+
+    #[test]
+    fn the_same_frame_that_came_early_goes_on_once() {
+        let t = start();
+        let mut flood = flood(t);
+        for seq in 1..2000 {
+            assert!(flood.receive(t, mark(7, seq), OTHER, 7, &seq.to_be_bytes()).is_ok());
+            let again = flood.receive(t, mark(7, seq), PARENT, 7, &seq.to_be_bytes());
+            assert_eq!(again, Err(Refused::Duplicate));
+        }
+        assert_eq!(flood.early.len(), EARLY);
+        let frames: [&[u8]; 4] = [&[7; 60], &[[7; 59].as_slice(), &[8]].concat(), &[0], &[]];
+        let hashes: BTreeSet<_> = frames.iter().flat_map(|frame| [hash(5, frame), hash(6, frame)]).collect();
+        assert_eq!(hashes.len(), 8);
     }
 
     #[test]
@@ -269,13 +439,13 @@ mod tests {
         let mut flood = flood(t);
         flood.set_branch(at(0), node(2), Branch { parent: Some(3), children: 0b100 });
         flood.set_branch(at(600), node(2), Branch { parent: Some(3), children: 0b100 });
-        assert_eq!(flood.receive(at(999), mark(7, 1), PARENT, 7), Ok(0b111));
-        assert_eq!(flood.receive(at(1000), mark(7, 2), PARENT, 7), Ok(0b100));
+        assert_eq!(flood.receive(at(999), mark(7, 1), PARENT, 7, b"frame"), onward(0b111));
+        assert_eq!(flood.receive(at(1000), mark(7, 2), PARENT, 7, b"frame"), onward(0b100));
         flood.set_branch(at(1100), node(2), Branch { parent: Some(3), children: 0b1_0000 });
         flood.set_branch(at(1900), node(2), Branch { parent: Some(3), children: 0b10_0000 });
-        assert_eq!(flood.receive(at(2899), mark(7, 3), PARENT, 7), Ok(0b11_0100));
+        assert_eq!(flood.receive(at(2899), mark(7, 3), PARENT, 7, b"frame"), onward(0b11_0100));
         flood.forget_slot(4);
-        assert_eq!(flood.receive(at(2899), mark(7, 4), PARENT, 7), Ok(0b10_0100));
+        assert_eq!(flood.receive(at(2899), mark(7, 4), PARENT, 7, b"frame"), onward(0b10_0100));
     }
 
     #[test]
@@ -294,41 +464,71 @@ mod tests {
         let branch = Branch { parent: Some(3), children: 1 };
         (10..2000).for_each(|id| flood.set_branch(t, node(id), branch));
         let last = Mark { origin: node(1999), epoch: 7, seq: 1 };
-        assert_eq!(flood.receive(t, last, PARENT, 7), Err(Refused::NoPath));
-        assert!(flood.receive(t, mark(7, 1), PARENT, 7).is_ok());
+        assert_eq!(flood.receive(t, last, PARENT, 7, b"frame"), Err(Refused::NoPath));
+        assert!(flood.receive(t, mark(7, 1), PARENT, 7, b"frame").is_ok());
+    }
+
+    /// Numbers that do not wrap, of which the frame carries the low half.
+    #[derive(Default)]
+    struct Model {
+        parent: BTreeSet<u64>,
+        others: BTreeSet<u64>,
+        early: Vec<u64>,
+    }
+
+    impl Model {
+        fn top(seen: &BTreeSet<u64>) -> u64 {
+            seen.last().copied().unwrap_or(0)
+        }
+
+        fn accept(&mut self, seq: u64) -> bool {
+            let top = Self::top(&self.parent);
+            if self.parent.contains(&seq) || seq + 128 <= top {
+                return false;
+            }
+            self.parent.insert(seq);
+            !self.early.iter().rev().take(EARLY).any(|early| *early == seq)
+        }
+
+        fn accept_from_others(&mut self, seq: u64) -> bool {
+            let top = Self::top(&self.parent);
+            if Self::top(&self.others) + 128 <= top {
+                self.others.clear();
+            }
+            let is_old = seq + 128 <= top.max(Self::top(&self.others));
+            if self.parent.contains(&seq) || self.others.contains(&seq) || is_old || seq > top + 1024 {
+                return false;
+            }
+            self.others.insert(seq);
+            self.early.push(seq);
+            true
+        }
     }
 
     #[test]
     fn random_copies_agree_with_a_naive_model() {
         let t = start();
         let mut flood = flood(t);
-        // Numbers that do not wrap, of which the frame carries the low half.
-        let (mut top, mut seen) = (1_u64, BTreeSet::from([1_u64]));
-        flood.receive(t, mark(7, 1), PARENT, 7).expect("the first");
-        let (mut random, mut accepted, mut clock) = (5_u64, 0, 0);
+        let mut model = Model::default();
+        assert!(flood.receive(t, mark(7, 1), PARENT, 7, b"frame").is_ok() && model.accept(1));
+        let (mut random, mut accepted, mut clock) = (5_u64, BTreeSet::new(), 0);
         for _ in 0..200_000 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let draw = random >> 33;
             clock += draw % 3;
-            let ingress = [PARENT, OTHER, Ingress::Tunnel][draw as usize / 4 % 3];
+            let ingress = [PARENT, OTHER, Ingress::Tunnel, Ingress::Astray(3)][draw as usize / 4 % 4];
+            let top = Model::top(&model.parent);
             let seq = match draw % 64 {
                 0 => top + draw / 64 % 2000,
                 1..=40 => top.saturating_sub(draw / 64 % 200),
                 _ => top + draw / 64 % 4,
             };
-            let expected = if seq <= top {
-                top - seq < 128 && !seen.contains(&seq)
-            } else {
-                seq - top <= 1024 || ingress == PARENT
-            };
+            let expected = if ingress == PARENT { model.accept(seq) } else { model.accept_from_others(seq) };
             let now = t + Duration::from_millis(clock);
-            assert_eq!(flood.receive(now, mark(7, seq as u16), ingress, 7).is_ok(), expected, "{seq} {top}");
-            if expected {
-                assert!(seen.insert(seq), "{seq} was accepted twice");
-                top = top.max(seq);
-                accepted += 1;
-            }
+            let received = flood.receive(now, mark(7, seq as u16), ingress, 7, b"frame");
+            assert_eq!(received.is_ok(), expected, "{seq} {top}");
+            assert!(!expected || accepted.insert(seq), "{seq} was accepted twice");
         }
-        assert!(accepted > 10_000 && top > 1 << 17, "{accepted} {top}");
+        assert!(accepted.len() > 10_000 && accepted.last() > Some(&(1 << 17)), "{}", accepted.len());
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::fabric::Fabric;
-use super::flood::{Ingress, Mark, Refused};
+use super::flood::{Ingress, Mark, Onward, Refused};
 use super::graph::Transit;
 use super::spf::{Route, bit};
 use crate::limits::ROUTE_REPAIRS;
@@ -97,6 +97,9 @@ impl Fabric {
         if self.transit == Transit::No || !self.may_hand_on(ingress, routed.origin) {
             return Err(DropReason::Rights);
         }
+        if self.returns(*next, rest) {
+            return Err(DropReason::Local);
+        }
         if self.neighbors.is_alive(*next) {
             return self.pass(ingress, *next, rest, routed);
         }
@@ -118,6 +121,18 @@ impl Fabric {
         let (slot, rest) = route.split_first()?;
         let header = Routed::header(repairs, routed.origin, rest)?;
         self.neighbors.is_alive(*slot).then_some(Hop { slot: *slot, header })
+    }
+
+    /// Whether a route that goes on like this leads over this node again. No shortest path does: it is somebody's who wants
+    /// one frame to cross the same links up to 63 times.
+    fn returns(&self, next: u8, rest: &[u8]) -> bool {
+        // With one link left it leads back over the link that the frame came on at most: the node there refuses that.
+        let far = self.neighbors.get(next).map(|own| own.id).filter(|_| rest.len() > 1);
+        let mut at = far;
+        rest.iter().any(|slot| {
+            at = at.and_then(|node| self.topology.walk(node, &[*slot]));
+            at == Some(self.me)
+        })
     }
 
     fn pass(&self, ingress: u8, next: u8, rest: &[u8], routed: &Routed<'_>) -> Result<Hop, DropReason> {
@@ -152,31 +167,36 @@ impl Fabric {
             return None;
         }
         let (seq, slots) = self.flood.originate(now);
-        let header = Broadcast { origin: self.me, epoch: self.announcer.epoch as u8, seq }.header();
+        let header =
+            Broadcast { origin: self.me, epoch: self.announcer.epoch as u8, seq, is_astray: false }.header();
         Some(Spread::Tree(header, slots)).filter(|_| slots != 0)
     }
 
-    /// A broadcast came. The slots over which it goes on, if this is its first copy.
+    /// A broadcast came. How it goes on, if this is its first copy.
     pub fn receive(
         &mut self,
         now: Instant,
-        ingress: u8,
-        is_tunneled: bool,
+        (ingress, is_tunneled): (u8, bool),
         broadcast: Broadcast,
-    ) -> Result<u64, DropReason> {
-        let Broadcast { origin, epoch, seq } = broadcast;
+        frame: &[u8],
+    ) -> Result<Onward, DropReason> {
+        let Broadcast { origin, epoch, seq, is_astray } = broadcast;
         if !self.may_hand_on(ingress, origin) {
             return Err(DropReason::Rights);
         }
-        let way = if is_tunneled { Ingress::Tunnel } else { Ingress::Slot(ingress) };
+        let way = match (is_tunneled, is_astray) {
+            (true, _) => Ingress::Tunnel,
+            (_, true) => Ingress::Astray(ingress),
+            _ => Ingress::Slot(ingress),
+        };
         let announced = self.topology.epoch(origin).ok_or(DropReason::NoRoute)?;
-        self.flood.receive(now, Mark { origin, epoch, seq }, way, announced).map_err(
-            |refused| match refused {
+        self.flood.receive(now, Mark { origin, epoch, seq }, way, announced, frame).map_err(|refused| {
+            match refused {
                 Refused::Own | Refused::Duplicate => DropReason::BcastDup,
                 Refused::NoPath => DropReason::NoRoute,
                 Refused::Epoch | Refused::Ahead => DropReason::BcastStale,
-            },
-        )
+            }
+        })
     }
 
     /// Of these slots, those that a broadcast goes out on as it is; the others need [`Fabric::tunnel`].
@@ -202,6 +222,9 @@ impl Fabric {
         let may = self.neighbors.get(*next).is_some_and(|own| rest.is_empty() || own.transit == Transit::Yes);
         if !may || *next == ingress || bit(*next) & self.neighbors.alive() == 0 {
             return Err(DropReason::NoRoute);
+        }
+        if self.returns(*next, rest) {
+            return Err(DropReason::Local);
         }
         let header = overlay::tunnel_header(rest).ok_or(DropReason::Malformed)?;
         Ok(Hop { slot: *next, header })

@@ -1,13 +1,13 @@
 //! Announcements that must wait: too many of one node at once, or of a node whose key is not known yet. And which newest
 //! announcement of unknown kinds was handed on. Judges nothing. Read first: docs/protocol.md, "The database".
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use heapless::Vec;
 use heapless::index_map::FnvIndexMap;
 
 use super::sync::Received;
-use crate::limits::{FOREIGN, HELD, HELD_FOR, NODES, ORIGIN_BURST, ORIGIN_EVERY};
+use crate::limits::{FOREIGN, HELD, HELD_FOR, ORIGIN_EVERY};
 use crate::types::{NodeId, Table};
 use crate::wire::control::Foreign;
 
@@ -21,7 +21,8 @@ struct Entry {
     is_early: bool,
 }
 
-/// At most [`HELD`] announcements. Full: the oldest goes, and is asked for again a second later.
+/// At most [`HELD`] announcements. Full: of the neighbor that brought most the oldest goes, and is asked for again a second
+/// later.
 pub struct Held {
     entries: Vec<Entry, HELD>,
     foreign: FnvIndexMap<(u8, NodeId), (u32, u32), FOREIGN>,
@@ -44,10 +45,18 @@ impl Held {
         // Of one kind and fragment of a node only the latest counts.
         let subject = |bytes: &[u8]| (bytes.first().copied(), bytes.get(13).copied());
         self.entries.retain(|entry| entry.id != id || subject(&entry.bytes) != subject(received.bytes));
-        let gone = self.entries.is_full().then(|| self.entries.remove(0));
+        let gone = if self.entries.is_full() { self.make_room() } else { None };
         let entry = Entry { id, slot: received.slot, bytes: received.bytes.to_vec(), due, is_early };
         let _ = self.entries.push(entry);
         gone.map(|gone| (gone.id, gone.slot))
+    }
+
+    /// Who brings most pays for it, or one neighbor could keep what all others bring from being judged.
+    fn make_room(&mut self) -> Option<Entry> {
+        let brought = |slot| self.entries.iter().filter(|entry| entry.slot == slot).count();
+        let most = self.entries.iter().map(|entry| brought(entry.slot)).max();
+        let place = self.entries.iter().position(|entry| Some(brought(entry.slot)) == most)?;
+        Some(self.entries.remove(place))
     }
 
     /// One that waited for this node's NODE.
@@ -84,47 +93,49 @@ impl Held {
         known.is_none_or(|known| (foreign.epoch, foreign.seq) > *known)
     }
 
-    /// It is handed on. At most [`FOREIGN`] kinds and nodes. Full: the oldest is forgotten, and may be handed on once more.
+    /// It is handed on. At most [`FOREIGN`] kinds and nodes. Full: one of the node with most is forgotten, and may be handed
+    /// on once more.
     pub fn mark(&mut self, foreign: &Foreign<'_>) {
         let key = (foreign.kind, foreign.id);
         if self.foreign.is_full() && !self.foreign.contains_key(&key) {
-            let oldest = self.foreign.keys().next().copied();
-            oldest.map(|oldest| self.foreign.remove(&oldest));
+            let of = |id| self.foreign.keys().filter(|(_, own)| *own == id).count();
+            let greedy = self.foreign.keys().max_by_key(|(_, id)| of(*id)).copied();
+            greedy.map(|greedy| self.foreign.remove(&greedy));
         }
         let _ = self.foreign.insert(key, (foreign.epoch, foreign.seq));
     }
 }
 
-/// How often the announcements of one node are judged: [`ORIGIN_BURST`] at once, then one in [`ORIGIN_EVERY`].
-pub struct Rates {
-    buckets: Box<FnvIndexMap<NodeId, (u8, Instant), NODES>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::super::graph::tests::node;
+    use super::super::topology::tests::start;
+    use super::*;
 
-impl Rates {
-    pub fn new() -> Self {
-        Self { buckets: Box::default() }
+    #[test]
+    fn who_brings_most_pays_for_the_room_and_no_other_neighbor() {
+        let (t, mut held) = (start(), Held::new());
+        let put =
+            |held: &mut Held, slot, id| held.put(t, Received { slot, bytes: &[4, 0, 0] }, node(id), false);
+        assert!(put(&mut held, 1, 7).is_none() && put(&mut held, 2, 8).is_none());
+        let evicted =
+            (100..200).filter(|id| put(&mut held, 0, *id).is_some_and(|(_, slot)| slot == 0)).count();
+        assert_eq!(evicted, 100 - (HELD - 2));
+        assert!(
+            held.take(node(7)).is_some() && held.take(node(8)).is_some() && held.take(node(199)).is_some()
+        );
+        assert!(held.take(node(100)).is_none());
     }
 
-    pub fn table(&self) -> Table {
-        let buckets = &*self.buckets;
-        Table { name: "rates", used: buckets.len(), capacity: NODES, bytes: size_of_val(buckets) }
-    }
-
-    pub fn permits(&mut self, now: Instant, id: NodeId) -> bool {
-        if self.buckets.is_full() && !self.buckets.contains_key(&id) {
-            self.buckets.retain(|_, (_, last)| now.saturating_duration_since(*last) < Duration::from_secs(1));
-        }
-        let Some((tokens, last)) = self.buckets.get_mut(&id) else {
-            // Full of nodes that all speak now: this one waits.
-            return self.buckets.insert(id, (ORIGIN_BURST - 1, now)).is_ok();
-        };
-        let passed = now.saturating_duration_since(*last).as_millis() / ORIGIN_EVERY.as_millis();
-        if passed > 0 {
-            *tokens = ORIGIN_BURST.min(tokens.saturating_add(passed.min(u8::MAX.into()) as u8));
-            *last = now;
-        }
-        let permits = *tokens > 0;
-        *tokens = tokens.saturating_sub(1);
-        permits
+    #[test]
+    fn a_node_with_many_kinds_pushes_out_its_own_marks_only() {
+        let mut held = Held::new();
+        let foreign =
+            |kind, id, seq| Foreign { kind, id: node(id), epoch: 1, seq, body: &[], signature: [0; 64] };
+        held.mark(&foreign(0x80, 7, 5));
+        (0x80..=0xFF).for_each(|kind| held.mark(&foreign(kind, 66, 1)));
+        assert!(!held.is_newer(&foreign(0x80, 7, 5)) && held.is_newer(&foreign(0x80, 7, 6)));
+        let known = (0x80..=0xFF).filter(|kind| !held.is_newer(&foreign(*kind, 66, 1))).count();
+        assert_eq!(known, FOREIGN - 1);
     }
 }

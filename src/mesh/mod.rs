@@ -9,13 +9,17 @@ pub mod forward;
 mod fragments;
 pub mod graph;
 mod held;
+#[cfg(test)]
+mod malice;
 pub mod neighbors;
 pub mod owners;
 mod queue;
+mod rates;
 pub mod repair;
 mod rights;
 pub mod signature;
 pub mod spf;
+mod standing;
 #[cfg(test)]
 mod storm;
 mod summary;

@@ -207,6 +207,15 @@ impl Neighbors {
         self.count();
     }
 
+    /// Patience with a link that fails often is for the sake of others: where no other way leads to its end, it is told of at
+    /// once.
+    pub fn hurry(&mut self, now: Instant, has_way: impl Fn(NodeId) -> bool) {
+        let waits = |own: &Neighbor| own.is_alive() && own.due.is_some_and(|due| due > now);
+        let lonely = self.slots.iter_mut().flatten().filter(|own| waits(own) && !has_way(own.id));
+        lonely.for_each(|own| own.due = Some(now));
+        self.count();
+    }
+
     pub fn next_timeout(&self) -> Option<Instant> {
         self.due
     }

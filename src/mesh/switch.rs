@@ -157,6 +157,21 @@ impl Switch {
         if floods { Verdict::Flood } else { Verdict::Drop(DropReason::UnknownUnicast) }
     }
 
+    /// Whether MAC_MOVE or MAC_GONE would tell anything new if it is well signed, or claims what may not be: otherwise its
+    /// signature is not worth a look.
+    pub fn is_news(
+        &self,
+        now: Instant,
+        owner: NodeId,
+        mut stations: impl Iterator<Item = Station>,
+        gone: bool,
+    ) -> bool {
+        stations.any(|station| match gone {
+            true => self.owners.would_go(owner, station),
+            false => !self.may_live(station.mac, owner) || self.owners.would_move(now, owner, station),
+        })
+    }
+
     /// MAC_MOVE, well signed and of the owner's present epoch. True: it told something new, and is to be flooded on.
     pub fn handle_moves(
         &mut self,
@@ -454,6 +469,31 @@ pub(super) mod tests {
         assert!(switch.handle_moves(t, node(2), [group, good, zero]));
         assert_eq!(switch.owners().counters().refused, 4);
         assert!(switch.handle_gone(node(2), [zero, good]) && switch.owners().is_empty());
+    }
+
+    #[test]
+    fn what_tells_nothing_new_needs_no_look_at_its_signature() {
+        let t = start();
+        let mut switch = switch(t);
+        let is_news = |switch: &Switch, owner, mac, moves, gone| {
+            switch.is_news(t, node(owner), [Station { mac, moves }].into_iter(), gone)
+        };
+        assert!(is_news(&switch, 2, A, 1, false) && !is_news(&switch, 2, A, 1, true));
+        assert!(switch.handle_moves(t, node(2), [Station { mac: A, moves: 5 }]));
+        for (owner, moves, gone, expected) in [
+            (2, 5, false, false),
+            (2, 4, false, false),
+            (3, 5, false, false),
+            (3, 6, false, true),
+            (2, 6, false, true),
+            (2, 5, true, true),
+            (2, 4, true, false),
+            (3, 9, true, false),
+        ] {
+            assert_eq!(is_news(&switch, owner, A, moves, gone), expected, "{owner} {moves} {gone}");
+        }
+        switch.set_permit(node(4), permit(&[B]));
+        assert!(is_news(&switch, 2, B, 1, false), "it is to be counted whose claim that was");
     }
 
     #[test]

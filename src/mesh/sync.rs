@@ -1,17 +1,18 @@
 //! How the databases of all nodes come to be the same: announcements are judged, kept and handed on, and what is missing is
 //! asked for. Read first: docs/protocol.md, "The database".
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::asked::Asked;
 use super::fabric::{Fabric, Note};
-use super::held::{Held, Rates};
+use super::held::Held;
+use super::rates::Rates;
 use super::signature::{Accepted, Form, Registry, Signed};
 use super::spf::bit;
 use super::topology::Outcome;
-use crate::limits::{DIGEST_EVERY, DIGEST_MISSES, NODES, RESYNC_AFTER, SLOTS};
+use crate::limits::{DIGEST_EVERY, DIGEST_MISSES, NODES, RESYNC_AFTER, SLOTS, VAIN_CHAIN};
 use crate::types::{NodeId, Table};
-use crate::wire::announce::{FRAGMENTS, Lsa, Node};
+use crate::wire::announce::{FRAGMENTS, HASH, Lsa, Node};
 use crate::wire::control::{self, Foreign, Message, Next};
 use crate::wire::database::{Known, WANTS_LINKS, WANTS_NODE, Wanted};
 use crate::wire::list::List;
@@ -22,19 +23,14 @@ pub struct Sync {
     pub is_ready: bool,
     pub asked: Asked,
     held: Held,
+    /// Of NODE, LSA and what later versions announce; and of stations, which come and go as hosts please.
     rates: Rates,
+    station_rates: Rates,
     digest_due: Instant,
-    /// How often the digest of that neighbor was another one, and rows that were answered in this second.
-    neighbors: [Neighbor; SLOTS],
+    /// How often the digest of that neighbor was another one.
+    misses: [u8; SLOTS],
     /// Neighbors that may have missed something, one bit each.
     behind: (u64, Option<Instant>),
-}
-
-#[derive(Clone, Copy)]
-struct Neighbor {
-    misses: u8,
-    answered: u16,
-    since: Instant,
 }
 
 impl Sync {
@@ -44,8 +40,9 @@ impl Sync {
             asked: Asked::new(),
             held: Held::new(),
             rates: Rates::new(),
+            station_rates: Rates::new(),
             digest_due: now + DIGEST_EVERY,
-            neighbors: [Neighbor { misses: 0, answered: 0, since: now }; SLOTS],
+            misses: [0; SLOTS],
             behind: (0, None),
         }
     }
@@ -53,8 +50,8 @@ impl Sync {
     pub fn handle_down(&mut self, slot: u8) {
         self.behind.0 &= !bit(slot);
         self.asked.handle_down(slot);
-        if let Some(neighbor) = self.neighbors.get_mut(usize::from(slot)) {
-            neighbor.misses = 0;
+        if let Some(misses) = self.misses.get_mut(usize::from(slot)) {
+            *misses = 0;
         }
     }
 
@@ -71,31 +68,25 @@ impl Sync {
     }
 
     pub fn tables(&self) -> impl Iterator<Item = Table> {
-        [self.asked.table(), self.rates.table()].into_iter().chain(self.held.tables())
+        let rates = [self.rates.table("rates"), self.station_rates.table("station_rates")];
+        [self.asked.table()].into_iter().chain(rates).chain(self.held.tables())
     }
 
-    /// May one more announcement of that node be judged now?
-    pub fn permits(&mut self, now: Instant, id: NodeId) -> bool {
-        self.rates.permits(now, id)
+    pub fn permits_stations(&mut self, now: Instant, id: NodeId) -> bool {
+        self.station_rates.permits(now, id)
     }
 
-    /// May that neighbor be sent one more row of the database now?
-    fn answers(&mut self, now: Instant, slot: u8) -> bool {
-        let Some(own) = self.neighbors.get_mut(usize::from(slot)) else { return false };
-        if now.saturating_duration_since(own.since) >= Duration::from_secs(1) {
-            (own.since, own.answered) = (now, 0);
-        }
-        own.answered += 1;
-        usize::from(own.answered) <= NODES
+    pub fn count_stations(&mut self, now: Instant, id: NodeId, bytes: usize) {
+        self.station_rates.count(now, id, bytes);
     }
 
     /// True: its database was another one for too long.
     fn misses(&mut self, slot: u8, is_same: bool) -> bool {
-        let Some(own) = self.neighbors.get_mut(usize::from(slot)) else { return false };
-        own.misses = if is_same { 0 } else { own.misses + 1 };
-        let is_off = own.misses >= DIGEST_MISSES;
+        let Some(misses) = self.misses.get_mut(usize::from(slot)) else { return false };
+        *misses = if is_same { 0 } else { *misses + 1 };
+        let is_off = *misses >= DIGEST_MISSES;
         if is_off {
-            own.misses = 0;
+            *misses = 0;
         }
         is_off
     }
@@ -123,7 +114,7 @@ impl Fabric {
             Message::Lsa(lsa) => self.handle_lsa(now, received, lsa, registry),
             Message::Summary(list) => self.handle_summary(now, slot, list),
             Message::Request(list) => self.handle_request(now, slot, list, registry),
-            Message::Digest(digest) => self.handle_digest(slot, *digest),
+            Message::Digest(digest) => self.handle_digest(now, slot, *digest),
             Message::Cost(cost) => self.handle_cost(now, slot, *cost),
             Message::Foreign(foreign) => self.handle_foreign(now, received, foreign, registry),
             _ => {}
@@ -140,36 +131,55 @@ impl Fabric {
         let mark = (node.epoch, node.seq);
         match self.topology.compare_node(node.id, mark) {
             Outcome::Stored => {}
-            Outcome::Older => return self.send_node(received.slot, node.id, registry),
+            Outcome::Older => {
+                if self.answers_older(now, received.slot) {
+                    self.send_node(received.slot, node.id, registry);
+                }
+                return;
+            }
             Outcome::Full => return self.refuse(node.id),
-            Outcome::Own => return self.handle_own_node(now, node, registry),
+            Outcome::Own => return self.handle_own_node(now, received, node, registry),
             _ => return,
         }
-        if !self.sync.permits(now, node.id) {
+        if !self.sync.rates.permits(now, node.id) {
             return self.hold(now, received, node.id, true);
+        }
+        if !self.bears(now, received.slot) {
+            return;
         }
         self.counters.verified += 2;
         match registry.accept(node) {
             Accepted::Good(transit) => {
+                self.sync.rates.count(now, node.id, received.bytes.len());
                 self.topology.store_node(now, node.id, mark, transit);
                 self.sync.asked.handle_answer(node.id, WANTS_NODE);
                 self.relay(Some(received.slot), received.bytes);
                 self.search_soon(now);
+                self.accepted.push_back((node.id, received.slot));
                 self.release(now, node.id, registry);
             }
             Accepted::Stranger => self.ask(now, received.slot, Wanted { id: node.id, what: WANTS_NODE }),
-            Accepted::Forged => self.counters.forged += 1,
+            Accepted::Forged => self.blame(received.slot, node_tokens(node)),
             Accepted::Full => self.refuse(node.id),
         }
     }
 
     /// A NODE of this node that it did not make, or made in an earlier run. Its key may be another one by now, so that the
     /// LSAs of that run do not tell.
-    fn handle_own_node(&mut self, now: Instant, node: &Node<'_>, registry: &mut impl Registry) {
+    fn handle_own_node(
+        &mut self,
+        now: Instant,
+        received: Received<'_>,
+        node: &Node<'_>,
+        registry: &mut impl Registry,
+    ) {
+        if !self.bears(now, received.slot) {
+            return;
+        }
         self.counters.verified += 2;
         match registry.accept(node) {
             Accepted::Good(_) => self.announcer.handle_own(now, node.epoch),
-            _ => self.counters.forged += 1,
+            _ => self.blame(received.slot, node_tokens(node)),
         }
     }
 
@@ -182,21 +192,33 @@ impl Fabric {
     ) {
         match self.topology.compare_lsa(lsa) {
             Outcome::Stored => {}
-            Outcome::Older => return self.send_lsa(received.slot, lsa.id, lsa.fragment),
+            Outcome::Older => {
+                if self.answers_older(now, received.slot) {
+                    self.send_lsa(received.slot, lsa.id, lsa.fragment);
+                }
+                return;
+            }
             _ => return,
         }
-        if !self.sync.permits(now, lsa.id) {
+        if !self.sync.rates.permits(now, lsa.id) {
             return self.hold(now, received, lsa.id, true);
         }
-        self.counters.verified += 1;
-        match self.topology.handle_lsa(now, lsa, registry) {
+        if !self.bears(now, received.slot) {
+            return;
+        }
+        let outcome = self.topology.handle_lsa(now, lsa, registry);
+        self.counters.verified += u64::from(outcome != Outcome::Stranger);
+        if matches!(outcome, Outcome::Stored | Outcome::Own | Outcome::Full) {
+            self.sync.rates.count(now, lsa.id, received.bytes.len());
+        }
+        match outcome {
             Outcome::Stored => {
                 self.sync.asked.handle_answer(lsa.id, WANTS_LINKS);
                 self.relay(Some(received.slot), received.bytes);
                 self.search_soon(now);
             }
             Outcome::Own => self.announcer.handle_own(now, lsa.epoch),
-            Outcome::Forged => self.counters.forged += 1,
+            Outcome::Forged => self.blame(received.slot, 1),
             Outcome::Stranger => {
                 self.ask(now, received.slot, Wanted { id: lsa.id, what: WANTS_NODE });
                 self.hold(now, received, lsa.id, false);
@@ -244,23 +266,29 @@ impl Fabric {
         if foreign.id == self.me || !self.sync.held.is_newer(foreign) {
             return;
         }
-        if !self.sync.permits(now, foreign.id) {
+        if !self.sync.rates.permits(now, foreign.id) {
             self.counters.dropped += 1;
             return;
         }
-        self.counters.verified += 1;
-        match registry.verify(foreign.id, foreign.kind, foreign.signed(), &foreign.signature) {
+        if !self.bears(now, received.slot) {
+            return;
+        }
+        match self.check(foreign.id, foreign.kind, (foreign.signed(), &foreign.signature), registry) {
             Signed::Good => {
+                self.sync.rates.count(now, foreign.id, received.bytes.len());
                 self.sync.held.mark(foreign);
                 self.relay(Some(received.slot), received.bytes);
             }
-            Signed::Forged => self.counters.forged += 1,
+            Signed::Forged => self.blame(received.slot, 1),
             Signed::Stranger => self.ask(now, received.slot, Wanted { id: foreign.id, what: WANTS_NODE }),
         }
     }
 
     fn handle_summary(&mut self, now: Instant, slot: u8, list: &List<'_, Known>) {
         self.sync.is_ready = true;
+        if !self.compares(now, slot) {
+            return;
+        }
         for known in list.iter().take(NODES) {
             if let Some(wanted) = self.topology.wanted(&known) {
                 self.sync.asked.put(slot, wanted);
@@ -286,8 +314,7 @@ impl Fabric {
 
     fn handle_request(&mut self, now: Instant, slot: u8, list: &List<'_, Wanted>, registry: &impl Registry) {
         for wanted in list.iter().take(NODES) {
-            if !self.sync.answers(now, slot) {
-                self.counters.dropped += 1;
+            if !self.answers(now, slot) {
                 return;
             }
             if wanted.what & WANTS_NODE != 0 {
@@ -314,7 +341,10 @@ impl Fabric {
         }
     }
 
-    fn handle_digest(&mut self, slot: u8, digest: u64) {
+    fn handle_digest(&mut self, now: Instant, slot: u8, digest: u64) {
+        if !self.compares(now, slot) {
+            return;
+        }
         let is_same = digest == self.topology.digest();
         if self.is_settled() && self.sync.misses(slot, is_same) {
             self.tell_summary(slot);
@@ -337,4 +367,9 @@ impl Fabric {
             self.handle_held(now, slot, &bytes, registry);
         }
     }
+}
+
+/// What it counts for if it is not good.
+fn node_tokens(node: &Node<'_>) -> i16 {
+    if node.certificate.len() == HASH { 1 } else { VAIN_CHAIN }
 }

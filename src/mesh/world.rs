@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
 use super::fabric::{Config, Fabric};
-use super::forward::Spread;
+use super::forward::{Hop, Spread};
 use super::graph::Transit;
 use super::graph::tests::node;
 use super::signature::{Accepted, Form, Registry, Sign, Signed, Verify};
@@ -15,7 +15,7 @@ use crate::types::{DropReason, LinkId, NodeId};
 use crate::wire::announce::{HASH, Node, Signature};
 use crate::wire::control::{self, Message, Next};
 use crate::wire::list::List;
-use crate::wire::overlay::{Datagram, Routed};
+use crate::wire::overlay::{Broadcast, Datagram, Routed};
 
 /// Signs with the node's id: good enough to tell whose it is.
 struct Book {
@@ -23,7 +23,7 @@ struct Book {
     nodes: HashMap<NodeId, Vec<u8>>,
 }
 
-fn signature(signer: NodeId, kind: u8, body: &[u8]) -> Signature {
+pub fn signature(signer: NodeId, kind: u8, body: &[u8]) -> Signature {
     let seed = u64::from(signer.value()) << 8 | u64::from(kind);
     let hash = body.iter().fold(seed, |hash, byte| super::graph::mix(hash ^ u64::from(*byte)));
     let mut signature = [0; 64];
@@ -133,7 +133,7 @@ impl World {
 
     pub fn start(&mut self, site: usize, epoch: u32) {
         let me = node(site as u16 + 1);
-        let config = Config { me, epoch, transit: Transit::Yes };
+        let config = Config { me, epoch, transit: Transit::Yes, seed: 7 };
         let mut book = Book { me, nodes: HashMap::new() };
         let mut fabric = Fabric::new(&config, self.now);
         fabric.handle_timeout(self.now, &mut book);
@@ -309,9 +309,10 @@ impl World {
                 _ => (false, bytes.clone()),
             };
             let Ok(Datagram::Broadcast(broadcast, _)) = Datagram::parse(&inner) else { panic!() };
-            if let Ok(slots) = fabric.receive(self.now, ingress, is_tunneled, broadcast) {
+            if let Ok(onward) = fabric.receive(self.now, (ingress, is_tunneled), broadcast, b"frame") {
                 tally.delivered[at] += 1;
-                self.send(at, slots, &inner, &mut queue, &mut tally);
+                let header = Broadcast { is_astray: onward.is_astray, ..broadcast }.header();
+                self.send(at, onward.slots, &header, &mut queue, &mut tally);
             }
         }
         tally
@@ -336,6 +337,33 @@ impl World {
             tally.copies += 1;
             self.across(at, slot).into_iter().for_each(|far| queue.push_back((far, out.clone())));
         }
+    }
+
+    /// The slot of the one site's link to the other, as it announces it.
+    pub fn slot(&self, from: usize, to: usize) -> u8 {
+        let (slot, _) = self.fabric(from).neighbors().find(node(to as u16 + 1)).expect("a neighbor");
+        slot
+    }
+
+    /// What becomes of a datagram with this header at that site, that came from the other.
+    pub fn transit(&self, at: usize, from: usize, header: &[u8]) -> Result<Hop, DropReason> {
+        let ingress = self.slot(at, from);
+        match Datagram::parse(header) {
+            Ok(Datagram::Routed(routed)) => self.fabric(at).transit(ingress, &routed),
+            Ok(Datagram::Tunnel(slots, _)) => {
+                self.fabric(at).pass_tunnel(ingress, slots, node(from as u16 + 1))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// That site's neighbor says something, whatever it is.
+    pub fn hear(&mut self, site: usize, from: usize, message: &[u8]) {
+        let slot = self.slot(site, from);
+        let Ok(Next::Message(parsed, _)) = control::next(message) else { panic!("not a message") };
+        let own = &mut self.sites[site];
+        own.fabric.handle_message(self.now, slot, (&parsed, message), &mut own.book);
+        self.drain(site);
     }
 
     pub fn agrees(&self) -> bool {
@@ -414,6 +442,21 @@ fn a_node_that_died_costs_no_frame_of_others_once_its_neighbors_suspect_it() {
             let expected: Vec<u32> = (0..5).map(|site| u32::from(site != *from && site != dead)).collect();
             assert_eq!((tally.copies, tally.delivered), (3, expected));
         }
+    }
+}
+
+#[test]
+fn a_node_whose_links_all_fail_often_is_part_of_the_mesh_whenever_one_is_up() {
+    let mut world = seed();
+    for _ in 0..5 {
+        world.unlink(2, 4);
+        world.unlink(3, 4);
+        world.run(1500);
+        world.link(2, 4, Duration::from_millis(18));
+        world.link(3, 4, Duration::from_millis(10));
+        world.run(400);
+        assert_eq!(world.broadcast(4).delivered, [1, 1, 1, 1, 0]);
+        assert_eq!(world.broadcast(0).delivered, [0, 1, 1, 1, 1]);
     }
 }
 

@@ -3,10 +3,10 @@
 
 use std::time::Instant;
 
-use heapless::{Deque, LinearMap};
+use heapless::Deque;
 
 use super::{Node, permit};
-use crate::limits::{CHECKS, CHECKS_PAUSE, COPIES, LINKS, SNAPSHOT_PAUSE};
+use crate::limits::{CHECKS, CHECKS_PAUSE, COPIES, STATIONS};
 use crate::mesh::fabric::Note;
 use crate::mesh::graph::Transit;
 use crate::mesh::signature::Sign;
@@ -17,30 +17,6 @@ use crate::wire::announce::Signature;
 use crate::wire::control::{self, Message, Next};
 use crate::wire::list::List;
 use crate::wire::stations::{Owned, Station, Stations};
-
-/// Who was asked which station lives where, and who has asked.
-#[derive(Default)]
-pub(super) struct Snapshots {
-    /// A neighbor has told.
-    is_known: bool,
-    /// Links on which one is expected, one bit each.
-    asked: u64,
-    /// When the link was last told all; there are as many places as links.
-    told: LinearMap<LinkId, Instant, LINKS>,
-}
-
-impl Snapshots {
-    pub fn handle_down(&mut self, link: LinkId) {
-        self.asked &= !(1 << link.0);
-    }
-
-    /// May it be told now? A few bytes bring many.
-    fn answers(&mut self, now: Instant, link: LinkId) -> bool {
-        let last = self.told.get(&link).copied();
-        let is_time = last.is_none_or(|last| now.saturating_duration_since(last) >= SNAPSHOT_PAUSE);
-        is_time && self.told.insert(link, now).is_ok()
-    }
-}
 
 /// Signatures of what was judged lately: each neighbor hands the same on. Full: the oldest is judged once more.
 #[derive(Default)]
@@ -81,17 +57,22 @@ impl Node {
                 let gone = matches!(message, Message::MacGone(_));
                 self.take_stations(now, slot, stations, gone, bytes);
             }
-            Message::MacSnapshot(list) => self.take_snapshot(now, link, list),
+            Message::MacSnapshot(list) => self.take_snapshot(now, (link, slot), list),
             Message::Crl(der) => self.take_crl(now, slot, der, bytes),
-            Message::Node(node) => {
+            _ => {
                 self.fabric.handle_message(now, slot, (&message, bytes), &mut self.members);
-                self.handle_member(now, node.id, slot);
+                self.take_accepted(now);
             }
-            _ => self.fabric.handle_message(now, slot, (&message, bytes), &mut self.members),
         }
     }
 
-    /// Perhaps more, or something else, is known of that node now.
+    /// Of these nodes perhaps more, or something else, is known now.
+    pub(super) fn take_accepted(&mut self, now: Instant) {
+        while let Some((id, slot)) = self.fabric.poll_accepted() {
+            self.handle_member(now, id, slot);
+        }
+    }
+
     fn handle_member(&mut self, now: Instant, id: NodeId, slot: u8) {
         let Some(member) = self.members.member(id) else { return };
         let (transit, permit) = (transit(member), permit(member));
@@ -99,11 +80,9 @@ impl Node {
         self.fabric.handle_rights(id, transit);
         let is_neighbor = self.fabric.neighbors().get(slot).is_some_and(|own| own.id == id);
         let theirs = self.members.crl_number(id).unwrap_or(0);
-        if is_neighbor && theirs < self.links.trust().announced_crl() {
+        let is_behind = is_neighbor && theirs < self.links.trust().announced_crl();
+        if is_behind && self.fabric.may_tell_lists(now, slot) {
             self.tell_crls(bit(slot));
-        }
-        while let Some(line) = self.members.poll_note() {
-            self.journal.warn(now, line);
         }
     }
 
@@ -112,10 +91,15 @@ impl Node {
         let mut body = Vec::new();
         told.write_signed(&mut body);
         let is_of_this_run = self.fabric.topology().epoch(told.owner) == Some(told.epoch);
-        if told.owner == self.links.me().id || !is_of_this_run || self.copies.contains(&told.signature) {
+        let is_known = self.copies.contains(&told.signature)
+            || !self.switch.is_news(now, told.owner, told.stations.iter(), gone);
+        if told.owner == self.links.me().id || is_known {
             return;
         }
-        if !self.fabric.judge(now, (told.owner, kind, &body, &told.signature), &self.members) {
+        if !is_of_this_run || told.stations.len() > STATIONS {
+            return self.fabric.count_outdated();
+        }
+        if !self.fabric.judge(now, slot, (told.owner, kind, &body, &told.signature), &self.members) {
             return;
         }
         self.copies.note(told.signature);
@@ -151,24 +135,25 @@ impl Node {
         self.fabric.relay(None, &message);
     }
 
-    /// Asks who lives where, of each neighbor that comes up until one knows.
+    /// Asks who lives where, until one of the neighbors has answered.
     pub(super) fn ask_snapshot(&mut self, now: Instant, link: LinkId) {
-        if !self.snapshots.is_known {
-            self.snapshots.asked |= 1 << link.0;
+        if self.snapshot.ask(now, link) {
             self.say(now, link, &Message::MacSnapshot(List::of(&[], &mut Vec::new())));
         }
     }
 
-    fn take_snapshot(&mut self, now: Instant, link: LinkId, list: &List<'_, Owned>) {
+    fn take_snapshot(&mut self, now: Instant, (link, slot): (LinkId, u8), list: &List<'_, Owned>) {
         if !list.is_empty() {
-            if self.snapshots.asked & 1 << link.0 != 0 {
-                self.snapshots.is_known = true;
+            if self.snapshot.takes(now, link) {
                 let members = &self.members;
                 self.switch.handle_snapshot(now, list.iter(), |id| members.member(id).is_some());
             }
             return;
         }
-        let (mut start, mut buffer) = (self.snapshots.answers(now, link).then_some(0), Vec::new());
+        if !self.fabric.may_tell_stations(now, slot) {
+            return;
+        }
+        let (mut start, mut buffer) = (Some(0), Vec::new());
         while let Some(part) = start.and_then(|start| self.switch.snapshot(now, start)) {
             self.say(now, link, &Message::MacSnapshot(List::of(&part.rows, &mut buffer)));
             start = part.next;
@@ -201,7 +186,12 @@ impl Node {
                 Note::Twin => {
                     "another node runs with the certificate of this one: give one of them its own".to_owned()
                 }
-                Note::Full(id) => format!("node {id} is left out: the table of nodes is full"),
+                // Anybody may name nodes that do not exist.
+                Note::Full(id) => {
+                    let line = format!("node {id} is left out: the table of nodes is full");
+                    self.journal.warn(now, line);
+                    continue;
+                }
             };
             self.journal.caution(now, line);
         }

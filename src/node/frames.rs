@@ -7,6 +7,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::Node;
 use crate::limits::{self, ROUTE_REPAIRS};
+use crate::mesh::flood::Onward;
 use crate::mesh::forward::{Hop, Spread};
 use crate::mesh::spf::bit;
 use crate::mesh::switch::{Cast, Verdict};
@@ -110,8 +111,8 @@ impl Node {
                 self.forward(now, &hop, routed.frame)
             }
             Datagram::Broadcast(broadcast, frame) => {
-                let slots = self.fabric.receive(now, ingress, false, broadcast)?;
-                self.take_broadcast(now, (broadcast, slots), datagram, datagram.slice_ref(frame))
+                let onward = self.fabric.receive(now, (ingress, false), broadcast, frame)?;
+                self.take_broadcast(now, (broadcast, onward), datagram, datagram.slice_ref(frame))
             }
             Datagram::Tunnel(slots, inner) => {
                 let Ok(Datagram::Broadcast(broadcast, frame)) = Datagram::parse(inner) else {
@@ -121,9 +122,9 @@ impl Node {
                     let hop = self.fabric.pass_tunnel(ingress, slots, broadcast.origin)?;
                     return self.forward(now, &hop, inner);
                 }
-                let slots = self.fabric.receive(now, ingress, true, broadcast)?;
+                let onward = self.fabric.receive(now, (ingress, true), broadcast, frame)?;
                 let (whole, frame) = (datagram.slice_ref(inner), datagram.slice_ref(frame));
-                self.take_broadcast(now, (broadcast, slots), &whole, frame)
+                self.take_broadcast(now, (broadcast, onward), &whole, frame)
             }
             Datagram::Frag(..) => Err(DropReason::UnknownType),
         }
@@ -133,7 +134,7 @@ impl Node {
     fn take_broadcast(
         &mut self,
         now: Instant,
-        (broadcast, slots): (Broadcast, u64),
+        (broadcast, onward): (Broadcast, Onward),
         datagram: &Bytes,
         frame: Bytes,
     ) -> Result<(), DropReason> {
@@ -142,7 +143,12 @@ impl Node {
         if let Verdict::Drop(reason) = verdict {
             return Err(reason);
         }
-        self.hand_on(now, slots, datagram);
+        if onward.is_astray && !broadcast.is_astray {
+            let header = Broadcast { is_astray: true, ..broadcast }.header();
+            self.hand_on(now, onward.slots, &Bytes::from([&header[..], &frame].concat()));
+        } else {
+            self.hand_on(now, onward.slots, datagram);
+        }
         self.put_on_tap(frame)
     }
 

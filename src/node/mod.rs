@@ -13,6 +13,7 @@ pub mod json;
 pub mod members;
 mod overview;
 mod renewal;
+mod snapshot;
 pub mod status;
 mod time;
 
@@ -24,9 +25,10 @@ use bytes::{Bytes, BytesMut};
 
 use self::carrier::Carrier;
 use self::dates::Dates;
-use self::exchange::{Copies, Snapshots, transit};
+use self::exchange::{Copies, transit};
 use self::journal::Journal;
 use self::members::Members;
+use self::snapshot::Snapshot;
 use crate::limits;
 use crate::link::{self, Event, Links, Query, SocketId, Transmit};
 use crate::mesh::fabric::{self, Fabric};
@@ -98,8 +100,9 @@ pub struct Node {
     carrier: Carrier,
     /// Messages wait, whose signatures are checked then.
     more_at: Option<Instant>,
-    snapshots: Snapshots,
     copies: Copies,
+    /// Which neighbor tells which station lives where.
+    snapshot: Snapshot,
     /// Nodes within reach when paths were last searched.
     reached: usize,
     to_tap: VecDeque<Bytes>,
@@ -123,7 +126,7 @@ impl Node {
         let seed = config.links.seed.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let links = Links::new(config.links, now)?;
         let me = links.me().id;
-        let fabric = Fabric::new(&fabric::Config { me, epoch, transit: transit(links.me()) }, now);
+        let fabric = Fabric::new(&fabric::Config { me, epoch, transit: transit(links.me()), seed }, now);
         let mut node = Self {
             switch: Switch::new(me, config.switch, seed, now),
             links,
@@ -131,8 +134,8 @@ impl Node {
             members,
             carrier: Carrier::new(config.carrier, now),
             more_at: None,
-            snapshots: Snapshots::default(),
             copies: Copies::default(),
+            snapshot: Snapshot::Asking(0, None),
             reached: 1,
             to_tap: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -211,6 +214,7 @@ impl Node {
         // Connections of nodes that are no members any more were closed meanwhile.
         self.handle_events(now);
         self.fabric.handle_timeout(now, &mut self.members);
+        self.take_accepted(now);
         self.handle_searched(now);
         self.tell_stations(now);
         self.say_messages(now);
@@ -233,7 +237,7 @@ impl Node {
         match event {
             Event::Up { link, node } => self.handle_up(now, link, node),
             Event::Down { link } => {
-                self.snapshots.handle_down(link);
+                self.snapshot.handle_down(link);
                 self.fabric.handle_down(now, link);
             }
             Event::Suspect { link, withdraw_after } => self.fabric.handle_suspect(now, link, withdraw_after),

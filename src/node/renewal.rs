@@ -66,12 +66,14 @@ impl Node {
 
     /// A list that a neighbor told.
     pub(super) fn take_crl(&mut self, now: Instant, slot: u8, der: &[u8], bytes: &[u8]) {
-        self.fabric.count_check();
+        if !self.fabric.may_judge_list(now, slot) {
+            return;
+        }
         let trust = match self.links.trust().with_crl(der) {
             Ok(Some(trust)) => trust,
-            Ok(None) => return,
+            Ok(None) => return self.fabric.handle_vain_list(slot, false),
             Err(fault) => {
-                self.fabric.count_forged();
+                self.fabric.handle_vain_list(slot, true);
                 return self.journal.warn(now, format!("a CRL that was told is no good: {fault}"));
             }
         };

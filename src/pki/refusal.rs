@@ -40,6 +40,8 @@ pub enum Refusal {
     /// An issuer on the way is limited to other purposes (extendedKeyUsage).
     IssuerPurpose,
     PathTooLong,
+    /// More certificates than a chain may have, or so many of one name that looking for the way up would take long.
+    TooManyIssuers,
     /// The node's own key is neither ECDSA P-256 nor Ed25519: it cannot sign what it announces.
     UnsupportedKey,
     LacksDigitalSignature,
@@ -119,6 +121,9 @@ impl Refusal {
             Self::IssuerLacksCertSign => "certificate was issued by a CA that lacks keyCertSign",
             Self::IssuerPurpose => "certificate was issued by a CA limited to other purposes",
             Self::PathTooLong => "certificate has more intermediate CAs than its CA allows (pathlen)",
+            Self::TooManyIssuers => {
+                "certificate comes with too many others: the chain above it and no more is expected"
+            }
             Self::LacksDigitalSignature => "certificate lacks the key usage digitalSignature",
             Self::LacksServerAuth => "certificate lacks the extended key usage serverAuth",
             Self::LacksClientAuth => "certificate lacks the extended key usage clientAuth",
@@ -157,6 +162,7 @@ mod tests {
             R::IssuerLacksCertSign,
             R::IssuerPurpose,
             R::PathTooLong,
+            R::TooManyIssuers,
             R::LacksDigitalSignature,
             R::LacksServerAuth,
             R::LacksClientAuth,

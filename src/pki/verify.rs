@@ -12,7 +12,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, VerifiedPath};
 
-use crate::limits::CRL_TOLD;
+use crate::limits::{CHAIN_CERTIFICATES, CHAIN_WAYS, CRL_TOLD};
 use crate::pki::certificate::{Certificate, SIGNATURES, Serial};
 use crate::pki::clock::Now;
 use crate::pki::crl::Crl;
@@ -86,6 +86,9 @@ impl Trust {
         trusted: bool,
     ) -> Result<Member, Refusal> {
         let (der, intermediates) = chain.split_first().ok_or(Refusal::NoCertificate)?;
+        if chain.len() > CHAIN_CERTIFICATES {
+            return Err(Refusal::TooManyIssuers);
+        }
         let leaf = Certificate::from_der(der).ok_or(Refusal::Malformed)?;
         if leaf.is_ca {
             return Err(Refusal::CaAsNode);
@@ -174,8 +177,12 @@ impl Trust {
         now: Now,
     ) -> Result<u32, Refusal> {
         let entity = EndEntityCert::try_from(der).map_err(|e| self.refusal(e, leaf))?;
-        let issuers: Vec<Certificate> =
-            intermediates.iter().filter_map(|der| Certificate::from_der(der)).collect();
+        // Those that cannot be read are of no use to anybody.
+        let read = |der: &CertificateDer<'_>| Some((Certificate::from_der(der)?, der.clone().into_owned()));
+        let (issuers, intermediates): (Vec<_>, Vec<_>) = intermediates.iter().filter_map(read).unzip();
+        if self.ways(&leaf.issuer, &issuers, 0) > CHAIN_WAYS {
+            return Err(Refusal::TooManyIssuers);
+        }
         let time = time_for(now, leaf, &issuers);
         let (objection, valid_until) = (RefCell::new(None), Cell::new(leaf.not_after));
         let check = |path: &VerifiedPath<'_>| {
@@ -187,7 +194,7 @@ impl Trust {
         let verdict = entity.verify_for_usage(
             SIGNATURES,
             &self.roots,
-            intermediates,
+            &intermediates,
             time,
             AnyUsage,
             None,
@@ -198,6 +205,22 @@ impl Trust {
             (Err(_), Some(refusal)) => Err(refusal),
             (Err(error), None) => Err(self.refusal(error, leaf)),
         }
+    }
+
+    /// How many ways lead on from an issuer of that name, by the names alone: seven certificates that all have one name make
+    /// thousands, of which webpki looks at the signatures of a hundred. `used`: those of the way so far, one bit each.
+    fn ways(&self, name: &[u8], issuers: &[Certificate], used: u8) -> usize {
+        const _: () = assert!(CHAIN_CERTIFICATES - 1 <= u8::BITS as usize);
+        let mut ways = self.anchors.iter().filter(|ca| ca.subject == name).count();
+        for (nth, issuer) in issuers.iter().enumerate().take(CHAIN_CERTIFICATES - 1) {
+            if ways > CHAIN_WAYS {
+                break;
+            }
+            if used & 1 << nth == 0 && issuer.subject == name {
+                ways += 1 + self.ways(&issuer.issuer, issuers, used | 1 << nth);
+            }
+        }
+        ways
     }
 
     /// What webpki leaves to us, on a path whose signatures and intermediates' dates are good. Tells its first end.
@@ -459,5 +482,42 @@ mod tests {
         let trust = Network::new().trust(None);
         assert_eq!(trust.judge(&[], NOW, true), Err(Refusal::NoCertificate));
         assert_eq!(trust.judge(&[vec![0x30, 0].into()], NOW, true), Err(Refusal::Malformed));
+    }
+
+    /// The chain of somebody who has no certificate: all name the CA, and each other.
+    fn crowd(trust: &Trust, number: usize) -> Vec<CertificateDer<'static>> {
+        let subject = &trust.anchors()[0].subject;
+        let name =
+            String::from_utf8_lossy(&subject[subject.len() - "quicap home abcdef".len()..]).into_owned();
+        let certificate = |nth| {
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name.as_str());
+            if nth > 0 {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            }
+            let key = rcgen::KeyPair::generate().unwrap();
+            params.self_signed(&key).unwrap().into()
+        };
+        (0..number).map(certificate).collect()
+    }
+
+    #[test]
+    fn a_chain_in_which_every_certificate_could_be_the_issuer_of_every_other_is_not_searched() {
+        let network = Network::new();
+        let trust = network.trust(None);
+        for (number, refusal) in [
+            (1, Refusal::BadSignature),
+            (3, Refusal::BadSignature),
+            (5, Refusal::TooManyIssuers),
+            (8, Refusal::TooManyIssuers),
+            (9, Refusal::TooManyIssuers),
+        ] {
+            let chain = crowd(&trust, number);
+            assert_eq!(trust.judge(&chain, NOW, true), Err(refusal), "{number}");
+        }
+        // A good one in bad company is not looked for either.
+        let chain: Vec<_> = [network.sign("office", 9)].into_iter().chain(crowd(&trust, 7)).collect();
+        assert_eq!(trust.judge(&chain, NOW, true), Err(Refusal::TooManyIssuers));
     }
 }

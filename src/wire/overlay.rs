@@ -13,6 +13,8 @@ pub const FRAG: u8 = 0x02;
 pub const ROUTED: u8 = 0x40;
 /// A frame for all nodes.
 pub const BCAST: u8 = 0xC0;
+/// The same, from a node that did not get it from its parent in the tree of the origin.
+pub const ASTRAY: u8 = 0xC2;
 /// A BCAST with a route round a dead link: four bits of slots follow in this byte.
 pub const TUNNEL: u8 = 0xD0;
 
@@ -69,6 +71,8 @@ pub struct Broadcast {
     /// Low byte of the origin's epoch.
     pub epoch: u8,
     pub seq: u16,
+    /// Somewhere on its way it did not come from a parent.
+    pub is_astray: bool,
 }
 
 impl Frag {
@@ -127,16 +131,17 @@ impl Broadcast {
     /// ```text
     ///  0               1               2               3               4               5
     /// +---------------+-------------------------------+---------------+-------------------------------+
-    /// | 0xC0          | origin                        | epoch         | seq                           |
+    /// | 0xC0 or 0xC2  | origin                        | epoch         | seq                           |
     /// +---------------+-------------------------------+---------------+-------------------------------+
     /// ```
     pub fn header(self) -> [u8; BCAST_HEADER] {
         let ([a, b], [c, d]) = (self.origin.value().to_be_bytes(), self.seq.to_be_bytes());
-        [BCAST, a, b, self.epoch, c, d]
+        [if self.is_astray { ASTRAY } else { BCAST }, a, b, self.epoch, c, d]
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        Ok(Self { origin: reader.node()?, epoch: reader.u8()?, seq: reader.u16()? })
+    fn read(first: u8, reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let is_astray = first == ASTRAY;
+        Ok(Self { origin: reader.node()?, epoch: reader.u8()?, seq: reader.u16()?, is_astray })
     }
 }
 
@@ -197,7 +202,7 @@ impl<'a> Datagram<'a> {
             ETH => Ok(Self::Eth(reader.0)),
             FRAG => Ok(Self::Frag(Frag::read(&mut reader)?, reader.0)),
             first @ 0x40..=0x7F => Ok(Self::Routed(Routed::read(first, &mut reader)?)),
-            BCAST => Ok(Self::Broadcast(Broadcast::read(&mut reader)?, reader.0)),
+            first @ (BCAST | ASTRAY) => Ok(Self::Broadcast(Broadcast::read(first, &mut reader)?, reader.0)),
             first @ 0xD0..=0xDF => Self::parse_tunnel(first, &mut reader),
             _ => Err(Error),
         }
@@ -206,10 +211,8 @@ impl<'a> Datagram<'a> {
     fn parse_tunnel(first: u8, reader: &mut Reader<'a>) -> Result<Self, Error> {
         let count = count(first, reader)?;
         let (slots, inner) = (slots(count, reader)?, reader.0);
-        if reader.u8()? != BCAST {
-            return Err(Error);
-        }
-        Broadcast::read(reader)?;
+        let first @ (BCAST | ASTRAY) = reader.u8()? else { return Err(Error) };
+        Broadcast::read(first, reader)?;
         Ok(Self::Tunnel(slots, inner))
     }
 }
@@ -225,7 +228,7 @@ mod tests {
     #[test]
     fn the_first_byte_decides() {
         let frag = |id, index, last| Frag { id, index, last };
-        let cast = |origin, epoch, seq| Broadcast { origin: node(origin), epoch, seq };
+        let cast = |origin, epoch, seq, is_astray| Broadcast { origin: node(origin), epoch, seq, is_astray };
         let cases: &[(&[u8], Result<Datagram, Error>)] = &[
             (&[], Err(Error)),
             (&[0], Ok(Datagram::Eth(&[]))),
@@ -240,10 +243,12 @@ mod tests {
             (&[3, 0], Err(Error)),
             (&[4, 0], Err(Error)),
             (&[0x82, 0, 1, 2, 2, 0x45], Err(Error)),
-            (&[0xC0, 0, 1, 0xEE, 0x12, 0x34, 9], Ok(Datagram::Broadcast(cast(1, 0xEE, 0x1234), &[9]))),
+            (&[0xC0, 0, 1, 0xEE, 0x12, 0x34, 9], Ok(Datagram::Broadcast(cast(1, 0xEE, 0x1234, false), &[9]))),
+            (&[0xC2, 0, 1, 0xEE, 0x12, 0x34, 9], Ok(Datagram::Broadcast(cast(1, 0xEE, 0x1234, true), &[9]))),
             (&[0xC0, 0, 1, 0xEE, 0x12], Err(Error)),
             (&[0xC0, 0, 0, 0xEE, 0x12, 0x34, 9], Err(Error)),
             (&[0xC1, 0, 1, 0, 0, 0], Err(Error)),
+            (&[0xC3, 0, 1, 0, 0, 0], Err(Error)),
             (&[0xE0, 0], Err(Error)),
             (&[0xFF], Err(Error)),
         ];
@@ -278,7 +283,9 @@ mod tests {
             assert_eq!(Routed::header(repairs, node(origin), slots).as_deref(), Some(expected));
         }
         let tunnel = tunnel_header(&[2]).expect("a header");
-        let cast = Broadcast { origin: node(1), epoch: 0xEE, seq: 0x1234 }.header();
+        let cast = Broadcast { origin: node(1), epoch: 0xEE, seq: 0x1234, is_astray: false };
+        assert_eq!(Broadcast { is_astray: true, ..cast }.header(), [0xC2, 0, 1, 0xEE, 0x12, 0x34]);
+        let cast = cast.header();
         assert_eq!([&tunnel[..], &cast].concat(), [0xD1, 2, 0xC0, 0, 1, 0xEE, 0x12, 0x34]);
         let end = [&tunnel_header(&[]).expect("no slots")[..], &cast].concat();
         assert_eq!(end, [0xD0, 0xC0, 0, 1, 0xEE, 0x12, 0x34]);
@@ -312,7 +319,8 @@ mod tests {
         assert_eq!(Routed::header(1, node(7), &[64]), None);
         assert_eq!(tunnel_header(&[64]), None);
         let cast = [0xC0, 0, 1, 0xEE, 0x12, 0x34];
-        let refused: [&[u8]; 9] = [
+        let refused: [&[u8]; 10] = [
+            &[&[0xD1, 2, 0xC1], &cast[1..]].concat(),
             &[0x71, 0, 1, 64, 9],
             &[0x71, 0, 0, 2, 9],
             &[0x71, 0xFF, 0, 2, 9],

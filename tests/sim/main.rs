@@ -4,6 +4,7 @@ mod ends;
 mod flood;
 mod hardship;
 mod links;
+mod malice;
 mod members;
 mod moving;
 mod reload;

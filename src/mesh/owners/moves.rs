@@ -96,6 +96,21 @@ impl Owners {
         (entry.owner == self.me).then_some(entry)
     }
 
+    /// Whether [`Owners::handle_move`] may change something.
+    pub fn would_move(&self, now: Instant, owner: NodeId, station: Station) -> bool {
+        let entry = self.addresses.find(station.mac).and_then(|place| self.addresses.get(place));
+        entry.is_none_or(|entry| {
+            let is_gone = entry.owner != owner && self.is_stale(self.tick(now), entry);
+            is_gone || outdoes(entry, owner, station.moves)
+        })
+    }
+
+    /// Whether [`Owners::handle_gone`] would change something.
+    pub fn would_go(&self, owner: NodeId, station: Station) -> bool {
+        let entry = self.addresses.find(station.mac).and_then(|place| self.addresses.get(place));
+        entry.is_some_and(|entry| goes(entry, owner, station))
+    }
+
     /// A station came to another node, which says so. True: that was news.
     pub fn handle_move(&mut self, now: Instant, owner: NodeId, station: Station) -> bool {
         let tick = self.tick(now);
@@ -103,8 +118,7 @@ impl Owners {
         let Some((place, entry)) = self.entry(tick, station.mac, owner) else {
             return self.insert(now, station.mac, claim);
         };
-        let is_lower = station.moves == entry.moves && owner < entry.owner;
-        if !is_lower && !is_newer(station.moves, entry.moves) {
+        if !outdoes(&entry, owner, station.moves) {
             return false;
         }
         if entry.owner == owner {
@@ -118,13 +132,22 @@ impl Owners {
     /// A station left another node, which says so. True: that was news.
     pub fn handle_gone(&mut self, owner: NodeId, station: Station) -> bool {
         let Some(place) = self.addresses.find(station.mac) else { return false };
-        let is_meant = |entry: &Entry| entry.owner == owner && !is_newer(entry.moves, station.moves);
-        let goes = owner != self.me && self.addresses.get(place).is_some_and(is_meant);
-        if goes {
+        let is_gone =
+            owner != self.me && self.addresses.get(place).is_some_and(|entry| goes(entry, owner, station));
+        if is_gone {
             self.remove(place);
         }
-        goes
+        is_gone
     }
+}
+
+/// Whether a move with that count counts against what is known.
+fn outdoes(entry: &Entry, owner: NodeId, moves: u16) -> bool {
+    is_newer(moves, entry.moves) || (moves == entry.moves && owner < entry.owner)
+}
+
+fn goes(entry: &Entry, owner: NodeId, station: Station) -> bool {
+    entry.owner == owner && !is_newer(entry.moves, station.moves)
 }
 
 #[cfg(test)]
