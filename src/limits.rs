@@ -123,6 +123,12 @@ pub const FLAP_PATIENCE: Duration = Duration::from_millis(700);
 pub const COST_CHANGE: u16 = 20;
 pub const COST_STEADY: Duration = Duration::from_secs(3);
 pub const COST_PAUSE: Duration = Duration::from_secs(10);
+/// Until a link is as old as this, less than was told is told anew when it is less by a twentieth and by this, 0.1 ms; first
+/// when it is so old, then after such pauses. What it cost at first was measured while both ends were busy with the handshake.
+pub const COST_YOUNG: Duration = Duration::from_secs(30);
+pub const COST_LESS: u16 = 5;
+pub const COST_YOUNG_FIRST: Duration = Duration::from_secs(1);
+pub const COST_YOUNG_PAUSE: Duration = Duration::from_secs(4);
 
 /// Announcements of this node are this far apart; the first of a swarm of changes goes at once (protocol).
 pub const ANNOUNCE_PAUSE: Duration = Duration::from_millis(100);

@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use super::graph::COST_MAX;
-use crate::limits::{COST_CHANGE, COST_PAUSE, COST_STEADY};
+use crate::limits::{
+    COST_CHANGE, COST_LESS, COST_PAUSE, COST_STEADY, COST_YOUNG, COST_YOUNG_FIRST, COST_YOUNG_PAUSE,
+};
 
 /// The cost of one link, 0.1 ms of round trip: as it is measured here, and as it was told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -12,6 +14,7 @@ pub struct Cost {
     measured: u16,
     told: u16,
     told_at: Option<Instant>,
+    up_at: Option<Instant>,
     /// Since when what is measured differs from what was told.
     differs: Option<Instant>,
     /// What the other end measures; 0: it has not said.
@@ -25,27 +28,38 @@ const HEARD: u8 = 3;
 
 impl Cost {
     /// The link has come up, perhaps over another path.
-    pub fn handle_up(&mut self, rtt: Duration) {
+    pub fn handle_up(&mut self, now: Instant, rtt: Duration) {
         let measured = units(rtt);
-        *self = Self { measured, told: measured, ..Self::default() };
+        *self = Self { measured, told: measured, up_at: Some(now), ..Self::default() };
     }
 
     /// True: others are to be told.
     pub fn handle_rtt(&mut self, now: Instant, rtt: Duration) -> bool {
         self.measured = units(rtt);
-        let (measured, told) = (u32::from(self.measured), u32::from(self.told));
+        let tells = self.is_less_than_at_first(now) || self.is_other_for_good(now);
+        if tells {
+            (self.told, self.told_at, self.differs) = (self.measured, Some(now), None);
+        }
+        tells
+    }
+
+    fn is_less_than_at_first(&self, now: Instant) -> bool {
+        let less = self.told.saturating_sub(self.measured);
+        let is_young = is_within(now, self.up_at, COST_YOUNG);
+        let has_paused =
+            !is_within(now, self.up_at, COST_YOUNG_FIRST) && !is_within(now, self.told_at, COST_YOUNG_PAUSE);
+        is_young && has_paused && less > (self.told / 20).max(COST_LESS)
+    }
+
+    fn is_other_for_good(&mut self, now: Instant) -> bool {
         if !is_other(self.measured, self.told) {
             self.differs = None;
             return false;
         }
         let since = *self.differs.get_or_insert(now);
-        let is_steady = now.saturating_duration_since(since) >= COST_STEADY;
-        let has_paused = self.told_at.is_none_or(|told| now.saturating_duration_since(told) >= COST_PAUSE);
-        if measured > 2 * told || (is_steady && has_paused) {
-            (self.told, self.told_at, self.differs) = (self.measured, Some(now), None);
-            return true;
-        }
-        false
+        let is_steady = !is_within(now, Some(since), COST_STEADY);
+        let is_double = u32::from(self.measured) > 2 * u32::from(self.told);
+        is_double || (is_steady && !is_within(now, self.told_at, COST_PAUSE))
     }
 
     /// The other end says what it measures. True: others are to be told.
@@ -73,6 +87,11 @@ impl Cost {
     }
 }
 
+/// Has it been less than `time` since then?
+fn is_within(now: Instant, since: Option<Instant>, time: Duration) -> bool {
+    since.is_some_and(|since| now.saturating_duration_since(since) < time)
+}
+
 /// By more than chance.
 fn is_other(cost: u16, than: u16) -> bool {
     cost.abs_diff(than) > (than / 5).max(COST_CHANGE)
@@ -92,10 +111,11 @@ mod tests {
     fn a_change_is_told_when_it_lasts_and_a_doubling_at_once() {
         let t = Instant::now();
         let mut cost = Cost::default();
-        cost.handle_up(Duration::from_millis(20));
+        cost.handle_up(t, Duration::from_millis(20));
         assert_eq!(cost.told(), 200);
         let mut told = |seconds: u64, ms: u64| {
-            let tells = cost.handle_rtt(t + Duration::from_secs(seconds), Duration::from_millis(ms));
+            let tells =
+                cost.handle_rtt(t + COST_YOUNG + Duration::from_secs(seconds), Duration::from_millis(ms));
             (tells, cost.told())
         };
         assert_eq!(told(0, 24), (false, 200), "within a fifth");
@@ -111,10 +131,29 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    fn of_a_young_link_less_is_told_soon_and_more_is_not() {
+        let t = Instant::now();
+        let mut cost = Cost::default();
+        cost.handle_up(t, Duration::from_millis(50));
+        let mut told = |ms: u64, rtt: u64| {
+            let tells = cost.handle_rtt(t + Duration::from_millis(ms), Duration::from_millis(rtt));
+            (tells, cost.told())
+        };
+        assert_eq!(told(900, 41), (false, 500), "the handshake is hardly over");
+        assert_eq!(told(1000, 41), (true, 410));
+        assert_eq!(told(4900, 38), (false, 410), "told less than four seconds ago");
+        assert_eq!(told(5000, 39), (false, 410), "within a twentieth");
+        assert_eq!(told(5100, 38), (true, 380));
+        assert_eq!(told(9000, 45), (false, 380), "within a fifth");
+        assert_eq!(told(31_000, 31), (false, 380), "young no more");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
     fn the_worse_of_both_ends_counts_and_no_link_is_free() {
         let t = Instant::now();
         let mut cost = Cost::default();
-        cost.handle_up(Duration::from_micros(40));
+        cost.handle_up(t, Duration::from_micros(40));
         assert_eq!(cost.of_both(), 1);
         assert_eq!((cost.handle_theirs(t, 70), cost.handle_theirs(t, 75)), (true, false));
         assert_eq!((cost.of_both(), cost.told()), (75, 1));
@@ -122,7 +161,7 @@ mod tests {
         let heard = [200, 70, 200, 70].map(|theirs| cost.handle_theirs(t, theirs));
         assert_eq!(heard, [true, true, false, false]);
         assert!(cost.handle_theirs(t + COST_PAUSE, 200));
-        cost.handle_up(Duration::from_secs(60));
+        cost.handle_up(t, Duration::from_secs(60));
         assert_eq!(cost.of_both(), COST_MAX);
     }
 }
