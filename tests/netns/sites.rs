@@ -15,7 +15,7 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quicap::cli::demo::json::Json;
 
@@ -131,6 +131,37 @@ impl Sites {
 
     pub fn start(&mut self, number: usize) {
         self.lab.start(&site(number));
+    }
+
+    /// All nodes agree on the tree of the broadcasts of one: each `(node, children)` of it, and no other has children there.
+    /// The tree before it is gone by then.
+    pub fn wait_tree(&self, root: usize, tree: &[(usize, &[usize])]) {
+        const OLD_TREE: Duration = Duration::from_secs(1);
+        let is_meant = |number: usize| {
+            let wanted =
+                tree.iter().find(|(node, _)| *node == number).map_or(&[][..], |(_, children)| children);
+            self.children(number, root) == wanted.iter().map(|child| site(*child)).collect::<Vec<_>>()
+        };
+        let mut since = Instant::now();
+        lab::until(SETTLES, &format!("the tree of {root} is {tree:?}"), || {
+            if !(1..=self.count).all(is_meant) {
+                since = Instant::now();
+            }
+            since.elapsed() > OLD_TREE
+        });
+    }
+
+    /// The neighbors that a node hands the broadcasts of `root` on to.
+    fn children(&self, number: usize, root: usize) -> Vec<String> {
+        if number == root {
+            let ends = self.routes(root).into_iter().filter(|route| route.path.len() == 1);
+            return ends.map(|route| route.to).collect();
+        }
+        let status = self.lab.status(&site(number));
+        let mut nodes = status.at("nodes").items().iter();
+        let root = nodes.find(|node| node.at("name").text() == site(root));
+        let children = root.map(|node| node.at("children").items()).unwrap_or_default();
+        children.iter().map(|child| child.text().to_owned()).collect()
     }
 
     pub fn wire(&mut self, a: usize, b: usize) -> &mut Wire {
