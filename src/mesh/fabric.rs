@@ -73,7 +73,7 @@ pub struct Fabric {
     pub(super) sync: Sync,
     pub(super) standings: Standings,
     /// Nodes whose NODE was taken, and who brought it.
-    pub(super) accepted: VecDeque<(NodeId, u8)>,
+    pub(super) accepted: VecDeque<NodeId>,
     /// Paths that were used since the last search.
     pub(super) routes: Box<FnvIndexMap<NodeId, Route, NODES>>,
     /// The only other node, on that slot: frames to it need no more than its link.
@@ -317,8 +317,8 @@ impl Fabric {
         self.outbox.pop_front()
     }
 
-    /// A node of which a NODE was taken, and the slot that it came from: to be called after every message and timeout.
-    pub fn poll_accepted(&mut self) -> Option<(NodeId, u8)> {
+    /// A node of which a NODE was taken: to be called after every message and timeout.
+    pub fn poll_accepted(&mut self) -> Option<NodeId> {
         self.accepted.pop_front()
     }
 

@@ -155,7 +155,7 @@ impl Fabric {
                 self.sync.asked.handle_answer(node.id, WANTS_NODE);
                 self.relay(Some(received.slot), received.bytes);
                 self.search_soon(now);
-                self.accepted.push_back((node.id, received.slot));
+                self.accepted.push_back(node.id);
                 self.release(now, node.id, registry);
             }
             Accepted::Stranger => self.ask(now, received.slot, Wanted { id: node.id, what: WANTS_NODE }),

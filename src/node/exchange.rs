@@ -10,7 +10,6 @@ use crate::limits::{CHECKS, CHECKS_PAUSE, COPIES, STATIONS};
 use crate::mesh::fabric::Note;
 use crate::mesh::graph::Transit;
 use crate::mesh::signature::Sign;
-use crate::mesh::spf::bit;
 use crate::pki::verify::Member;
 use crate::types::{LinkId, NodeId};
 use crate::wire::announce::Signature;
@@ -68,22 +67,17 @@ impl Node {
 
     /// Of these nodes perhaps more, or something else, is known now.
     pub(super) fn take_accepted(&mut self, now: Instant) {
-        while let Some((id, slot)) = self.fabric.poll_accepted() {
-            self.handle_member(now, id, slot);
+        while let Some(id) = self.fabric.poll_accepted() {
+            self.handle_member(now, id);
         }
     }
 
-    fn handle_member(&mut self, now: Instant, id: NodeId, slot: u8) {
+    fn handle_member(&mut self, now: Instant, id: NodeId) {
         let Some(member) = self.members.member(id) else { return };
         let (transit, permit) = (transit(member), permit(member));
         self.switch.set_permit(id, permit);
         self.fabric.handle_rights(id, transit);
-        let is_neighbor = self.fabric.neighbors().get(slot).is_some_and(|own| own.id == id);
-        let theirs = self.members.crl_number(id).unwrap_or(0);
-        let is_behind = is_neighbor && theirs < self.links.trust().announced_crl();
-        if is_behind && self.fabric.may_tell_lists(now, slot) {
-            self.tell_crls(bit(slot));
-        }
+        self.tell_news(now, id);
     }
 
     fn take_stations(&mut self, now: Instant, slot: u8, told: &Stations<'_>, gone: bool, bytes: &[u8]) {

@@ -268,6 +268,7 @@ impl Node {
         }
         self.switch.look_again();
         self.ask_snapshot(now, link);
+        self.tell_news(now, node);
     }
 
     fn take_measured(&mut self, now: Instant) {

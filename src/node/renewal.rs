@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::exchange::transit;
 use super::{Node, Output, permit};
 use crate::link::Credentials;
+use crate::mesh::spf::bit;
 use crate::pki::fault::Fault;
 use crate::pki::timekeeper::floor;
 use crate::types::NodeId;
@@ -88,6 +89,16 @@ impl Node {
         let number = self.links.trust().crl_number().unwrap_or(0);
         self.journal.note(now, format!("CRL {number} taken from {from}"));
         self.outputs.push_back(Output::Crls);
+    }
+
+    /// Tells a neighbor our lists if its newest NODE, by whatever way it came, names an older one.
+    pub(super) fn tell_news(&mut self, now: Instant, id: NodeId) {
+        let Some((slot, _)) = self.fabric.neighbors().find(id) else { return };
+        let is_behind = self.members.crl_number(id).is_some_and(|theirs| theirs < self.members.crl());
+        if is_behind && self.fabric.neighbors().up() & bit(slot) != 0 && self.fabric.may_tell_lists(now, slot)
+        {
+            self.tell_crls(bit(slot));
+        }
     }
 
     /// Tells the lists that we have to the neighbors on these slots.

@@ -7,7 +7,7 @@ use quicap::node::{Reload, carrier};
 
 use crate::for_seeds;
 use crate::members::{Ca, broadcast, config, mesh, name, named_peer, node, peer};
-use crate::world::World;
+use crate::world::{Wire, World};
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -61,6 +61,45 @@ fn a_revoked_node_is_cut_at_once_and_stays_out() {
         }
         assert!(world.reason(2, 0).contains("was revoked"), "{}", world.reason(2, 0));
     });
+}
+
+#[test]
+fn a_list_that_walked_while_a_node_was_away_meets_it_when_it_is_back() {
+    // 0 ---- 1 --x-- 2 ---- 3: the list is given to 0 while 2 and 3, which it revokes, are cut off.
+    for_seeds(|seed| {
+        let mut world = World::new(seed);
+        let ca = Ca::new();
+        world.add_many(4);
+        for site in 0..4 {
+            let next: Vec<_> = (site + 1..4).take(1).collect();
+            let peers = next.into_iter().map(|other| peer(Some(&name(other)), &[World::ip(other)])).collect();
+            world.start(site, node(config(ca.credentials(&name(site), site as u16 + 1), peers, seed)));
+        }
+        world.run_for(seconds(3));
+        assert_eq!(known(&world), [4, 4, 4, 4]);
+        let wire = world.wire(1, 2);
+        world.set_wire(1, 2, Wire { cut: true, ..wire });
+        // From a moment, after which the connections live on, to long enough for all to begin anew.
+        world.run_for(seconds([1, 5, 60][seed as usize % 3]));
+        let revoked = world.sites[3].node.as_ref().expect("runs").links().me().serial;
+        let credentials = with_crl(&world, &ca, 0, &ca.revoke(&[revoked.as_bytes()]));
+        reload(&mut world, 0, credentials, vec![peer(Some(&name(1)), &[World::ip(1)])]);
+        world.run_for(seconds(1));
+        assert_eq!(known(&world)[2..], [4, 4], "there, nobody knows of it");
+        world.set_wire(1, 2, wire);
+        let back = world.run_until(seconds(70), |world| world.links_up(1) == 2);
+        world.run_for(seconds(1));
+        assert!(
+            back && world.links_up(2) == 1,
+            "the third puts the fourth out, within a second of its return"
+        );
+        assert_eq!(known(&world)[..3], [3, 3, 3]);
+    });
+}
+
+/// Of how many members each node knows.
+fn known(world: &World) -> Vec<usize> {
+    world.sites.iter().map(|site| site.node.as_ref().expect("runs").members().len()).collect()
 }
 
 #[test]
