@@ -87,13 +87,9 @@ fn a_list_that_walked_while_a_node_was_away_meets_it_when_it_is_back() {
         world.run_for(seconds(1));
         assert_eq!(known(&world)[2..], [4, 4], "there, nobody knows of it");
         world.set_wire(1, 2, wire);
-        let back = world.run_until(seconds(70), |world| world.links_up(1) == 2);
-        world.run_for(seconds(1));
-        assert!(
-            back && world.links_up(2) == 1,
-            "the third puts the fourth out, within a second of its return"
-        );
-        assert_eq!(known(&world)[..3], [3, 3, 3]);
+        assert!(world.run_until(seconds(70), |world| world.links_up(1) == 2));
+        let is_out = |world: &World| world.links_up(2) == 1 && known(world)[..3] == [3, 3, 3];
+        assert!(world.run_until(seconds(5), is_out), "{:?}", known(&world));
     });
 }
 
