@@ -261,7 +261,17 @@ impl Lab {
         for site in ["a", "b"] {
             self.wait(SOON, "the link is up", |lab| lab.link(site).0 == "up");
             self.wait(SOON, "carrier is on", |lab| lab.carrier(site) == Some(true));
+            self.wait(SOON, "the bridge has heard of the carrier", |lab| lab.forwards(site));
         }
+    }
+
+    /// Whether the bridge that the TAP is in, if it is in one, uses it: the kernel tells its bridges of a carrier up to a second
+    /// later.
+    fn forwards(&self, site: &str) -> bool {
+        const FORWARDING: &[u8] = b"3\n";
+        let state = format!("ip netns exec @{site} cat /sys/class/net/br-lan/brif/quicap0/state");
+        let output = self.run(&state);
+        !output.status.success() || output.stdout == FORWARDING
     }
 
     /// As the kernel shows it to netifd; `None` while the device does not exist or is not set up.

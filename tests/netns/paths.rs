@@ -19,16 +19,17 @@ const SILENCE: Duration = Duration::from_millis(600);
 fn five_sites_with_seven_wires_use_the_fastest_way_and_status_shows_it() {
     let Some(sites) = Sites::five(&[]) else { return };
     let pings = ping_1_to_5(&sites);
-    thread::sleep(2 * SECOND);
-    let took = pings.round_trip_since(unix_time() - 2 * SECOND).unwrap();
+    // 64 ms, give or take a tenth, as soon as every node on the way knows all costs.
+    let least = Duration::from_micros(57_600);
+    let middle = || pings.round_trip_since(unix_time() - SECOND);
+    thread::sleep(SECOND);
+    lab::until(SETTLES, "laptop 1 to laptop 5 takes 64 ms", || {
+        middle().is_some_and(|took| took >= least && took <= Duration::from_micros(70_400))
+    });
     println!(
         "laptop 1 to laptop 5: {:.1} ms, {} of the pings lost",
-        took.as_secs_f64() * 1e3,
+        middle().unwrap().as_secs_f64() * 1e3,
         pings.lost_since(Duration::ZERO)
-    );
-    assert!(
-        took >= Duration::from_micros(57_600) && took <= Duration::from_micros(70_400),
-        "64 ms +- 10 %: {took:?}"
     );
     assert_eq!((pings.lost_since(Duration::ZERO), pings.duplicates()), (0, 0));
     for (from, path) in [(1, &[2, 4, 5][..]), (5, &[4, 2, 1]), (2, &[4, 5]), (1, &[2, 4]), (4, &[5])] {

@@ -6,7 +6,10 @@
 //!   10.9.0.101                                                                          10.9.0.102
 //! ```
 
-#![allow(clippy::disallowed_methods, reason = "real routers take real time, and their files are made anew each time")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "real routers take real time, and their files are made anew each time"
+)]
 
 mod emulator;
 mod image;
