@@ -304,6 +304,9 @@ impl Fabric {
 
     /// Sends what is to be asked for now.
     fn ask_all(&mut self, now: Instant) {
+        if !self.sync.asked.is_due(now) {
+            return;
+        }
         let up = self.neighbors.up();
         for (slot, rows) in self.sync.asked.poll(now, up) {
             let (mut buffer, mut message) = Default::default();
