@@ -156,7 +156,7 @@ impl Fabric {
                 self.relay(Some(received.slot), received.bytes);
                 self.search_soon(now);
                 self.accepted.push_back((node.id, received.slot));
-                self.release(now, node.id, registry);
+                self.sync.held.release(now, node.id);
             }
             Accepted::Stranger => self.ask(now, received.slot, Wanted { id: node.id, what: WANTS_NODE }),
             Accepted::Forged => self.blame(received.slot, node_tokens(node)),
@@ -239,13 +239,6 @@ impl Fabric {
         if let Some((gone, slot)) = self.sync.held.put(now, received, id, is_early) {
             self.counters.dropped += 1;
             self.sync.asked.put_off(now, slot, Wanted { id: gone, what: WANTS_NODE | WANTS_LINKS });
-        }
-    }
-
-    /// What waited for that node's NODE is judged now.
-    fn release(&mut self, now: Instant, id: NodeId, registry: &mut impl Registry) {
-        while let Some((slot, bytes)) = self.sync.held.take(id) {
-            self.handle_held(now, slot, &bytes, registry);
         }
     }
 
@@ -366,7 +359,8 @@ impl Fabric {
             (0..SLOTS as u8).filter(|slot| behind & bit(*slot) != 0).for_each(|slot| self.tell_summary(slot));
         }
         self.ask_all(now);
-        while let Some((slot, bytes)) = self.sync.held.poll(now) {
+        // One in a turn: each costs a check of a signature.
+        if let Some((slot, bytes)) = self.sync.held.poll(now) {
             self.handle_held(now, slot, &bytes, registry);
         }
     }

@@ -1,4 +1,4 @@
-//! Meshes that do not come to rest: how often a node searches paths in them.
+//! Meshes that do not come to rest: how often a node searches paths in them, and how much it judges at a time.
 
 use super::graph::tests::node;
 use super::world::{World, signature};
@@ -85,4 +85,18 @@ fn a_link_of_our_own_that_fails_is_out_of_the_paths_at_once() {
     world.unlink(0, 2);
     world.run(10);
     assert_eq!(world.fabric(0).joints().count(), 2);
+}
+
+#[test]
+fn what_waited_for_its_node_is_judged_one_at_a_time() {
+    let mut world = told_of(4);
+    let before = world.fabric(0).counters().verified;
+    let verified = |world: &World| world.fabric(0).counters().verified - before;
+    (0..3).for_each(|fragment| world.hear(0, 1, &told_links(200, 1, fragment)));
+    assert_eq!(verified(&world), 0, "its key is not known");
+    world.hear(0, 1, &told_node(200));
+    assert_eq!(verified(&world), 2 + 1, "the NODE counts for two");
+    world.run(1);
+    assert_eq!(verified(&world), 2 + 3);
+    assert_eq!((world.fabric(0).topology().len(), world.fabric(0).counters().dropped), (5, 0));
 }
