@@ -137,7 +137,7 @@ pub const SEARCH_SOON: Duration = Duration::from_millis(5);
 pub const SEARCH_PAUSE: Duration = Duration::from_millis(50);
 pub const SEARCH_CALM: Duration = Duration::from_millis(500);
 /// In a mesh of more nodes than these the pause is longer by this for each of them, up to the last: a search takes a small MIPS
-/// router 8 ms among 100 nodes and 20 among 250 (measured), and should leave nine tenths of it for frames.
+/// router 7 ms among 100 nodes and 19 among 250 (docs/performance.md), and should leave most of it for frames.
 pub const SEARCH_PAUSE_NODES: usize = 100;
 pub const SEARCH_PAUSE_MORE: Duration = Duration::from_millis(1);
 pub const SEARCH_PAUSE_MAX: Duration = Duration::from_millis(250);
