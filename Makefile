@@ -18,7 +18,7 @@ test: cargo ## every test (docs/testing.md); installs what is missing
 soak: cargo ## the same with 500 seeds for each simulation and ten minutes for each fuzz target
 	tests/run --soak
 
-bench: cargo ## nanoseconds per frame through a whole node; as root: beside OpenVPN (docs/performance.md)
+bench: cargo ## nanoseconds per frame through a whole node; as root: beside OpenVPN; benches/router.sh is for MIPS (docs/performance.md)
 	cargo bench --locked
 	cargo build --release --locked
 	@if command -v python3 >/dev/null; then python3 benches/side_by_side.py; \

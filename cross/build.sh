@@ -1,6 +1,7 @@
 #!/bin/bash
-# Builds static router binaries without Docker: cross/build.sh TARGET...|all
-# TARGET is a triple of cross/targets. The results are dist/bin/TARGET/quicap, stripped. What is missing of the C compiler
+# Builds static router binaries without Docker: cross/build.sh [--bench NAME] TARGET...|all
+# TARGET is a triple of cross/targets. The results are dist/bin/TARGET/quicap, stripped; with --bench a benchmark is built in the
+# same way instead, dist/bench/TARGET/NAME, for one target at a time. What is missing of the C compiler
 # (toolchain.sh) and of std's sources (a rustup component) is installed. zig keeps what it built of its libc in ~/.cache/zig.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,10 +11,14 @@ export CARGO_TARGET_DIR=$PWD/target/router  # its own: RUSTC_BOOTSTRAP would mak
 export RUSTC_BOOTSTRAP=1                    # build-std on the pinned stable toolchain
 
 main() {
-    local known targets target
+    local known targets target bench=
+    if [[ ${1-} == --bench ]]; then
+        bench=${2:?name of a benchmark}
+        shift 2
+    fi
     mapfile -t known < <(sed 's/#.*//' cross/targets | awk 'NF { print $1 }')
     case ${1-} in
-        '') die "usage: cross/build.sh TARGET...|all; targets: ${known[*]}" ;;
+        '') die "usage: cross/build.sh [--bench NAME] TARGET...|all; targets: ${known[*]}" ;;
         all) targets=("${known[@]}") ;;
         *) targets=("$@") ;;
     esac
@@ -24,11 +29,29 @@ main() {
 
     cross/toolchain.sh "$tools"
     install_std_sources
+    if [[ $bench ]]; then
+        build_bench "$bench" "${targets[@]}"
+        return
+    fi
     # One run for all: build scripts and macros are shared, and two links keep two cores busy.
-    cargo build --config cross/config.toml --profile router --locked --no-default-features --bin quicap "${targets[@]/#/--target=}"
+    build --bin quicap "${targets[@]/#/--target=}"
     for target in "${targets[@]}"; do
         strip_into "dist/bin/$target" "$CARGO_TARGET_DIR/$target/router/quicap"
     done
+}
+
+build() {
+    cargo build --config cross/config.toml --profile router --locked --no-default-features "$@"
+}
+
+# cargo alone knows which name it gives the program.
+build_bench() {
+    (($# == 2)) || die "--bench wants one target"
+    local built
+    built=$(build --bench "$1" --target "$2" --message-format json-render-diagnostics |
+        sed -n '/"kind":\["bench"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
+    mkdir -p "dist/bench/$2"
+    cp "$built" "dist/bench/$2/$1"
 }
 
 name_compiler() {

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 limit_target=mipsel-unknown-linux-musl
-limit=920000    # bytes of gzip -9: the mesh has come; the package is to be below 900 kB with its scripts, so this must sink again
+limit=880000    # bytes of gzip -9: the package is to be below 900 kB with its scripts
 
 printf '%-32s %10s %10s\n' target bytes gzip
 status=0

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs the C compiler and linker of the router builds: cross/toolchain.sh DIR
 # zig and cargo-zigbuild come from PyPI into DIR; for each target of cross/targets there is then DIR/cc/TARGET, which both
-# Rust's linker and C's compiler can be. Used by build.sh and by the Dockerfile. Does nothing where all is in place.
+# Rust's linker and C's compiler can be, and which links libc.c into each program. Used by build.sh and by the Dockerfile. Does
+# nothing where all is in place.
 set -euo pipefail
 from=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -24,17 +25,25 @@ sed 's/#.*//' "$from/targets" | while read -r target zig cpu _; do
     [[ $target ]] || continue
     [[ $cpu == - ]] && cpu= || cpu=" -mcpu=$cpu"
     # Crates ask a compiler for its kind with `-?`. zig would build a whole second libc before it answers.
-    # The ciphers are to be fast, everything else small, zig's own libc too.
+    # The ciphers and copies are to be fast, everything else small, zig's own libc too. With -g symbols stay, which tell whose code
+    # is big: build.sh takes them off.
     cat >"$dir/cc/$target.new" <<END
 #!/bin/sh
 case " \$* " in
 *' -? '*) exit 1 ;;
 *chacha.c\ * | *poly1305.c\ * | *aes_nohw.c\ * | *gcm_nohw.c\ *) speed=-O3 ;;
+*libc.c\ *) speed='-O2 -fno-builtin' ;;
 *) speed=-Oz ;;
 esac
+case " \$* " in
+*' -c '* | *' -E '* | *' -S '*) ;;
+*) set -- "\$@" "$dir/cc/$target.libc.o" -g ;;
+esac
 export PATH="$dir/bin:\$PATH"
-exec cargo-zigbuild zig cc -- -fno-sanitize=all -target $zig$cpu "\$@" -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pic \$speed
+exec cargo-zigbuild zig cc -- -fno-sanitize=all -target $zig$cpu "\$@" -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pic -fomit-frame-pointer \$speed
 END
     chmod +x "$dir/cc/$target.new"
     mv "$dir/cc/$target.new" "$dir/cc/$target"
+    [[ $dir/cc/$target.libc.o -nt $from/libc.c && $dir/cc/$target.libc.o -nt $from/toolchain.sh ]] ||
+        "$dir/cc/$target" -c "$from/libc.c" -o "$dir/cc/$target.libc.o" </dev/null
 done

@@ -68,8 +68,9 @@ pub const MEMBER_BYTES: usize = 768;
 /// What chains and NODEs of all nodes may have beyond that: 256 KiB in all (`large`: 1 MiB). Full: a NODE that needs more is
 /// refused, and what is known of its node stays.
 pub const MEMBER_BYTES_MORE: usize = sized(64 * 1024, 256 * 1024);
-/// Chains that are judged anew at a time, when all have to be: each costs a small MIPS router some milliseconds (estimate).
-pub const JUDGEMENTS: usize = 4;
+/// Chains that are judged anew in one turn of the loop, when all have to be: each costs a check of a signature, as below, for each
+/// certificate in it.
+pub const JUDGEMENTS: usize = 1;
 /// Lines about members that wait to be written, as many as are kept of all. Full: the newest is left out.
 pub const MEMBER_NOTES: usize = EVENTS;
 
@@ -141,6 +142,11 @@ pub const FIGHT_PAUSE: Duration = Duration::from_secs(1);
 pub const SEARCH_SOON: Duration = Duration::from_millis(5);
 pub const SEARCH_PAUSE: Duration = Duration::from_millis(50);
 pub const SEARCH_CALM: Duration = Duration::from_millis(500);
+/// In a mesh of more nodes than these the pause is longer by this for each of them, up to the last: a search takes a small MIPS
+/// router 7 ms among 100 nodes and 19 among 250 (docs/performance.md), and should leave most of it for frames.
+pub const SEARCH_PAUSE_NODES: usize = 100;
+pub const SEARCH_PAUSE_MORE: Duration = Duration::from_millis(1);
+pub const SEARCH_PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// Neighbors compare their databases this often, and complete them when they differed so often in a row (protocol).
 pub const DIGEST_EVERY: Duration = Duration::from_secs(30);
@@ -185,9 +191,9 @@ pub const SNAPSHOT_FOR: Duration = Duration::from_secs(10);
 /// Newest announcements of kinds that are not understood. Full: one of the node with most is forgotten, and may be handed on
 /// again.
 pub const FOREIGN: usize = 64;
-/// Signatures that are checked in one turn of the loop, and the pause for frames before the next: a check takes some
-/// milliseconds on a small MIPS router (docs/performance.md).
-pub const CHECKS: u64 = 4;
+/// Signatures that are checked in one turn of the loop, a NODE with its chain counting as one turn, and the pause for frames before
+/// the next: one of P-256 keeps a small MIPS router busy for tens of milliseconds (measured).
+pub const CHECKS: u64 = 1;
 pub const CHECKS_PAUSE: Duration = Duration::from_millis(1);
 
 /// MAC_MOVEs and MAC_GONEs that are known again when another neighbor hands them on, without a look at the signature.

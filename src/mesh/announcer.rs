@@ -25,6 +25,8 @@ pub struct Announcer {
     /// Fragments that have changed, one bit each.
     changed: u8,
     has_new_node: bool,
+    /// Of what has changed, something is a link that failed.
+    is_withdrawn: bool,
     due: Option<Instant>,
     last: Option<Instant>,
     /// Somebody told of an epoch of ours that is not over: the next one is above it.
@@ -41,6 +43,7 @@ impl Announcer {
             node: 0,
             changed: 1,
             has_new_node: true,
+            is_withdrawn: false,
             due: Some(now),
             last: None,
             above: None,
@@ -67,6 +70,11 @@ impl Announcer {
         if slots != 0 {
             self.schedule(now);
         }
+    }
+
+    /// Of the links that are to be told of anew one is withdrawn.
+    pub fn handle_withdrawn(&mut self) {
+        self.is_withdrawn = true;
     }
 
     /// Our certificate or CRL is another one.
@@ -112,6 +120,9 @@ impl Fabric {
             self.announce_fragment(now, fragment, registry);
         }
         self.announcer.changed = 0;
+        if core::mem::take(&mut self.announcer.is_withdrawn) {
+            self.search_now(now);
+        }
     }
 
     fn announce_node(&mut self, now: Instant, registry: &mut impl Registry) {

@@ -41,6 +41,8 @@ pub struct Asked {
     entries: Box<FnvIndexMap<NodeId, Entry, ASKED>>,
     /// When the first of those that were asked has had its time.
     due: Option<Instant>,
+    /// Something was said since [`Asked::poll`] that may lead to a question.
+    is_changed: bool,
 }
 
 /// Rows of one REQUEST.
@@ -48,7 +50,7 @@ pub type Rows = Vec<Wanted, ASKED_AT_ONCE>;
 
 impl Asked {
     pub fn new() -> Self {
-        Self { entries: Box::default(), due: None }
+        Self { entries: Box::default(), due: None, is_changed: false }
     }
 
     /// The neighbor has something that is missing here.
@@ -62,6 +64,7 @@ impl Asked {
         if let Some(entry) = self.entries.get_mut(&wanted.id) {
             entry.what |= wanted.what;
             entry.sources |= bit(slot);
+            self.is_changed = true;
         }
     }
 
@@ -88,10 +91,13 @@ impl Asked {
     pub fn handle_answer(&mut self, id: NodeId, what: u8) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.what &= !what;
+            // Who answered may be asked for something else.
+            self.is_changed = true;
         }
     }
 
     pub fn handle_down(&mut self, slot: u8) {
+        self.is_changed = true;
         self.entries.values_mut().for_each(|entry| entry.sources &= !bit(slot));
     }
 
@@ -102,6 +108,11 @@ impl Asked {
 
     pub fn next_timeout(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// Whether [`Asked::poll`] has anything to do. It goes through the whole table, and a turn of the loop is for each batch of frames.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.is_changed || self.due.is_some_and(|due| due <= now)
     }
 
     /// What is to be asked now, and of whom: of each node once in [`ASK_AGAIN`], and of each neighbor no more than it can
@@ -133,6 +144,7 @@ impl Asked {
         // Those that nobody has time for wait for the others.
         let recent = self.entries.values().filter(|entry| entry.is_recent(now));
         self.due = recent.filter_map(|entry| entry.last).map(|(_, asked)| asked + ASK_AGAIN).min();
+        self.is_changed = false;
         requests
     }
 
@@ -186,6 +198,25 @@ mod tests {
         asked.handle_answer(node(7), WANTS_NODE | WANTS_LINKS);
         assert!(asked.poll(t + 2 * ASK_AGAIN, u64::MAX).is_empty());
         assert_eq!(asked.next_timeout(), None);
+    }
+
+    #[test]
+    fn with_nothing_to_ask_there_is_nothing_to_do() {
+        let t = start();
+        let mut asked = Asked::new();
+        assert!(!asked.is_due(t));
+        asked.put(1, wanted(7, WANTS_NODE));
+        assert!(asked.is_due(t) && asked.poll(t, u64::MAX).len() == 1);
+        assert!(!asked.is_due(t + ASK_AGAIN - Duration::from_millis(1)), "it has been asked");
+        assert!(asked.is_due(t + ASK_AGAIN), "there was no answer");
+        // The only one that had it was asked: until somebody else has it, no time brings more.
+        assert!(asked.poll(t + ASK_AGAIN, u64::MAX).is_empty() && !asked.is_due(t + 100 * ASK_AGAIN));
+        asked.put_off(t, 2, wanted(8, WANTS_NODE));
+        asked.poll(t, u64::MAX);
+        asked.handle_answer(node(8), WANTS_NODE);
+        assert!(asked.is_due(t) && asked.poll(t, u64::MAX).is_empty());
+        assert!(asked.is_due(t + ASK_AGAIN) && asked.poll(t + ASK_AGAIN, u64::MAX).is_empty());
+        assert!(!asked.is_due(t + 100 * ASK_AGAIN));
     }
 
     #[test]

@@ -20,7 +20,9 @@ use super::standing::Standings;
 use super::sync::Sync;
 use super::topology::Topology;
 use super::trees::Trees;
-use crate::limits::{NODES, SEARCH_CALM, SEARCH_PAUSE, SEARCH_SOON};
+use crate::limits::{
+    NODES, SEARCH_CALM, SEARCH_PAUSE, SEARCH_PAUSE_MAX, SEARCH_PAUSE_MORE, SEARCH_PAUSE_NODES, SEARCH_SOON,
+};
 use crate::types::{LinkId, NodeId};
 use crate::wire::control::Message;
 use crate::wire::list::List;
@@ -296,6 +298,9 @@ impl Fabric {
         }
         let changed = self.neighbors.poll(now);
         self.announcer.handle_changed(now, changed);
+        if changed & !self.neighbors.alive() != 0 {
+            self.announcer.handle_withdrawn();
+        }
         self.announce(now, registry);
         if self.search.due.is_some_and(|due| due <= now) {
             self.search(now);
@@ -348,7 +353,15 @@ impl Fabric {
     pub(super) fn search_soon(&mut self, now: Instant) {
         let is_restless =
             self.search.last.is_some_and(|last| now.saturating_duration_since(last) < SEARCH_CALM);
-        let due = now + if is_restless { SEARCH_PAUSE } else { SEARCH_SOON };
+        self.search_at(now + if is_restless { search_pause(self.topology.len()) } else { SEARCH_SOON });
+    }
+
+    /// A link of this node has failed and was withdrawn: paths are searched at once, however restless the mesh is.
+    pub(super) fn search_now(&mut self, now: Instant) {
+        self.search_at(now + SEARCH_SOON);
+    }
+
+    fn search_at(&mut self, due: Instant) {
         self.search.due = Some(self.search.due.map_or(due, |earlier| earlier.min(due)));
     }
 
@@ -431,5 +444,25 @@ impl Fabric {
 
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+}
+
+/// How long changes are gathered in a mesh of so many nodes that does not come to rest.
+fn search_pause(nodes: usize) -> Duration {
+    let more = nodes.saturating_sub(SEARCH_PAUSE_NODES) as u32;
+    (SEARCH_PAUSE + SEARCH_PAUSE_MORE * more).min(SEARCH_PAUSE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_between_searches_grows_with_large_meshes_only() {
+        let cases = [(1, 50), (100, 50), (101, 51), (250, 200), (256, 206), (300, 250), (1024, 250)];
+        for (nodes, ms) in cases {
+            assert_eq!(search_pause(nodes).as_millis(), ms, "{nodes} nodes");
+        }
+        assert!(SEARCH_PAUSE_MAX < SEARCH_CALM, "or a mesh that never rests would be taken for a calm one");
     }
 }

@@ -17,7 +17,7 @@ struct Entry {
     bytes: std::vec::Vec<u8>,
     /// When it is judged again, or forgotten.
     due: Instant,
-    /// It came too early; otherwise it waits for its signer's NODE.
+    /// It came too early, or its signer's NODE has come; otherwise it waits for that.
     is_early: bool,
 }
 
@@ -59,18 +59,18 @@ impl Held {
         Some(self.entries.remove(place))
     }
 
-    /// One that waited for this node's NODE.
-    pub fn take(&mut self, id: NodeId) -> Option<(u8, std::vec::Vec<u8>)> {
-        let place = self.entries.iter().position(|entry| entry.id == id && !entry.is_early)?;
-        let entry = self.entries.remove(place);
-        Some((entry.slot, entry.bytes))
+    /// What waited for this node's NODE may be judged now.
+    pub fn release(&mut self, now: Instant, id: NodeId) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.id == id && !entry.is_early) {
+            (entry.is_early, entry.due) = (true, now);
+        }
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
         self.entries.iter().map(|entry| entry.due).min()
     }
 
-    /// One that came too early and may be judged now; those that waited in vain are forgotten.
+    /// One that may be judged now; those that waited in vain are forgotten.
     pub fn poll(&mut self, now: Instant) -> Option<(u8, std::vec::Vec<u8>)> {
         self.entries.retain(|entry| entry.is_early || entry.due > now);
         let place = self.entries.iter().position(|entry| entry.due <= now)?;
@@ -121,10 +121,11 @@ mod tests {
         let evicted =
             (100..200).filter(|id| put(&mut held, 0, *id).is_some_and(|(_, slot)| slot == 0)).count();
         assert_eq!(evicted, 100 - (HELD - 2));
-        assert!(
-            held.take(node(7)).is_some() && held.take(node(8)).is_some() && held.take(node(199)).is_some()
-        );
-        assert!(held.take(node(100)).is_none());
+        assert!(held.poll(t).is_none(), "the NODE of none of them is there");
+        for (id, slot) in [(7, Some(1)), (8, Some(2)), (199, Some(0)), (100, None)] {
+            held.release(t, node(id));
+            assert_eq!(held.poll(t).map(|(slot, _)| slot), slot, "of node {id}");
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ mod sync;
 pub mod topology;
 pub mod trees;
 mod unknown;
+#[cfg(test)]
+mod unrest;
 pub mod view;
 
 #[cfg(test)]

@@ -156,7 +156,7 @@ impl Fabric {
                 self.relay(Some(received.slot), received.bytes);
                 self.search_soon(now);
                 self.accepted.push_back(node.id);
-                self.release(now, node.id, registry);
+                self.sync.held.release(now, node.id);
             }
             Accepted::Stranger => self.ask(now, received.slot, Wanted { id: node.id, what: WANTS_NODE }),
             Accepted::Forged => self.blame(received.slot, node_tokens(node)),
@@ -242,13 +242,6 @@ impl Fabric {
         }
     }
 
-    /// What waited for that node's NODE is judged now.
-    fn release(&mut self, now: Instant, id: NodeId, registry: &mut impl Registry) {
-        while let Some((slot, bytes)) = self.sync.held.take(id) {
-            self.handle_held(now, slot, &bytes, registry);
-        }
-    }
-
     fn handle_held(&mut self, now: Instant, slot: u8, bytes: &[u8], registry: &mut impl Registry) {
         if let Ok(Next::Message(message, _)) = control::next(bytes) {
             self.handle_message(now, slot, (&message, bytes), registry);
@@ -304,6 +297,9 @@ impl Fabric {
 
     /// Sends what is to be asked for now.
     fn ask_all(&mut self, now: Instant) {
+        if !self.sync.asked.is_due(now) {
+            return;
+        }
         let up = self.neighbors.up();
         for (slot, rows) in self.sync.asked.poll(now, up) {
             let (mut buffer, mut message) = Default::default();
@@ -363,7 +359,8 @@ impl Fabric {
             (0..SLOTS as u8).filter(|slot| behind & bit(*slot) != 0).for_each(|slot| self.tell_summary(slot));
         }
         self.ask_all(now);
-        while let Some((slot, bytes)) = self.sync.held.poll(now) {
+        // One in a turn: each costs a check of a signature.
+        if let Some((slot, bytes)) = self.sync.held.poll(now) {
             self.handle_held(now, slot, &bytes, registry);
         }
     }

@@ -14,6 +14,7 @@ mod status;
 mod talk;
 mod time;
 mod topology;
+mod turns;
 mod world;
 
 /// Runs a test once for each seed and names the one that failed.

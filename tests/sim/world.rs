@@ -212,6 +212,14 @@ impl World {
         self.schedule(site);
     }
 
+    /// The same as far as the first turn of the loop: all that waits is read, nothing is acted on yet.
+    pub fn resume_reading(&mut self, site: usize) {
+        self.sites[site].paused = false;
+        for flight in std::mem::take(&mut self.sites[site].waiting) {
+            self.read(site, flight);
+        }
+    }
+
     /// The slow name server answers.
     pub fn resolve(&mut self) {
         let now = self.now;
@@ -370,6 +378,11 @@ impl World {
     }
 
     fn deliver(&mut self, site: usize, flight: Flight) {
+        self.read(site, flight);
+        self.drain(site);
+    }
+
+    fn read(&mut self, site: usize, flight: Flight) {
         let socket = match flight.to.port() {
             PORT => LISTEN,
             port if port == self.sites[site].dial_port => DIAL,
@@ -379,7 +392,6 @@ impl World {
         if let Some(node) = &mut self.sites[site].node {
             node.handle_datagram(self.now, socket, flight.from, local, flight.bytes);
         }
-        self.drain(site);
     }
 
     /// Carries everything away that a node wants carried; for who acts on a node by hand.
