@@ -135,7 +135,7 @@ impl Fabric {
             self.flood.forget_slot(place.slot);
             self.standings.forget(now, place.slot);
         }
-        self.repairs.handle_alive(now, &self.graph, place.slot);
+        self.repairs.handle_alive(now, &self.graph, self.trees.paths(), place.slot);
         self.look_around();
         let mut node = std::vec::Vec::new();
         if registry.emit(self.me, Form::Whole, &mut node) {
@@ -165,7 +165,7 @@ impl Fabric {
     pub fn handle_recovered(&mut self, now: Instant, link: LinkId) {
         let Some(slot) = self.slot_of(link) else { return };
         if self.neighbors.handle_recovered(now, slot) {
-            self.repairs.handle_alive(now, &self.graph, slot);
+            self.repairs.handle_alive(now, &self.graph, self.trees.paths(), slot);
             self.look_around();
         }
     }
@@ -179,7 +179,7 @@ impl Fabric {
 
     fn handle_dead(&mut self, now: Instant, slot: u8) {
         if let Some(far) = self.neighbors.get(slot).map(|own| own.id) {
-            self.repairs.handle_dead(now, &self.graph, slot, far);
+            self.repairs.handle_dead(now, &self.graph, self.trees.paths(), slot, far);
         }
         self.look_around();
     }
@@ -373,7 +373,7 @@ impl Fabric {
         for (origin, branch) in self.trees.branches(&self.graph) {
             self.flood.set_branch(now, origin, branch);
         }
-        self.repairs.handle_graph(now, &self.graph);
+        self.repairs.handle_graph(now, &self.graph, self.trees.paths());
         let (graph, paths) = (&self.graph, self.trees.paths());
         self.topology
             .handle_paths(now, |id| graph.index(id).is_some_and(|index| paths.length(index).is_some()));

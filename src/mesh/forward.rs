@@ -199,18 +199,23 @@ impl Fabric {
         })
     }
 
-    /// Of these slots, those that a broadcast goes out on as it is; the others need [`Fabric::tunnel`].
+    /// Of these slots, those that a broadcast goes out on as it is; the others need [`Fabric::tunnels`].
     pub fn alive(&self, slots: u64) -> u64 {
         slots & self.neighbors.alive()
     }
 
-    /// The way of a broadcast round the dead link on that slot, to the node at its end.
-    pub fn tunnel(&self, slot: u8) -> Option<Hop> {
-        let far = self.neighbors.get(slot)?.id;
-        let route = self.repairs.route(&self.graph, slot, far)?;
+    /// The ways of a broadcast round the dead link on that slot: to the node at its end, and to those that have the broadcast
+    /// from that node, which may be dead too.
+    pub fn tunnels(&self, slot: u8) -> Vec<Hop> {
+        let far = self.neighbors.get(slot).and_then(|own| self.repairs.route(&self.graph, slot, own.id));
+        let behind = self.repairs.routes_behind(&self.graph, slot);
+        far.into_iter().chain(behind).filter_map(|route| self.tunnel(&route)).collect()
+    }
+
+    fn tunnel(&self, route: &[u8]) -> Option<Hop> {
         let (first, rest) = route.split_first()?;
         let header = overlay::tunnel_header(rest)?;
-        Some(Hop { slot: *first, header }).filter(|hop| self.neighbors.is_alive(hop.slot))
+        self.neighbors.is_alive(*first).then_some(Hop { slot: *first, header })
     }
 
     /// A broadcast that goes round a dead link, with the slots that are left.

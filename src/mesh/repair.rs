@@ -1,5 +1,5 @@
 //! Ways round links that just died, until all nodes know: for each such link one that avoids the node at its far end, and
-//! one that avoids only the link. Does not tell others. Read first: docs/protocol.md, "Repair".
+//! one that avoids only the link; and who hears broadcasts from that node. Does not tell others. Read first: docs/protocol.md, "Repair".
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use heapless::Vec;
 use super::graph::Graph;
 use super::queue::Queue;
 use super::spf::{Paths, Route, Without, bit};
-use crate::limits::{REPAIR_FOR, REPAIRS};
+use crate::limits::{REPAIR_FOR, REPAIRS, SLOTS};
 use crate::types::{NodeId, Table};
 
 struct Repair {
@@ -17,6 +17,9 @@ struct Repair {
     /// Kept until then, and while the graph still has the link.
     until: Instant,
     is_announced: bool,
+    /// Nodes that the shortest way from here reaches straight from the far node. In the tree of an origin only these can have a
+    /// broadcast from it that it has over the link: a part of a shortest path is one.
+    behind: Vec<NodeId, SLOTS>,
     without_node: Box<Paths>,
     without_link: Box<Paths>,
 }
@@ -28,6 +31,14 @@ impl Repair {
         let links = graph.index(me).into_iter().flat_map(|me| graph.edges(me));
         let ends = links.map(|(_, edge)| (edge.slot, graph.id(edge.to.into())));
         self.is_announced = ends.into_iter().any(|end| end == (self.slot, Some(self.far)));
+    }
+
+    /// As long as the link is announced; then the last ones stay, since others may still have the trees with it.
+    fn look_behind(&mut self, graph: &Graph, shortest: &Paths) {
+        let far = graph.index(self.far).and_then(|far| shortest.first_slot(far));
+        if self.is_announced && far == Some(self.slot) {
+            self.behind = shortest.behind(graph, self.far).take(SLOTS).collect();
+        }
     }
 
     fn route(&self, graph: &Graph, to: NodeId) -> Option<Route> {
@@ -50,33 +61,35 @@ impl Repairs {
     }
 
     /// The link of that slot, to that node, is suspect or down.
-    pub fn handle_dead(&mut self, now: Instant, graph: &Graph, slot: u8, far: NodeId) {
+    pub fn handle_dead(&mut self, now: Instant, graph: &Graph, shortest: &Paths, slot: u8, far: NodeId) {
         self.entries.retain(|entry| entry.slot != slot);
         if self.entries.is_full() {
             self.entries.remove(0);
         }
         let (without_node, without_link) = (Paths::new(), Paths::new());
         let until = now + REPAIR_FOR;
+        let (is_announced, behind) = (true, Vec::new());
         let _ =
-            self.entries.push(Repair { slot, far, until, is_announced: true, without_node, without_link });
-        self.handle_graph(now, graph);
+            self.entries.push(Repair { slot, far, until, is_announced, behind, without_node, without_link });
+        self.handle_graph(now, graph, shortest);
     }
 
     /// The link carries again, or the slot has none any more.
-    pub fn handle_alive(&mut self, now: Instant, graph: &Graph, slot: u8) {
+    pub fn handle_alive(&mut self, now: Instant, graph: &Graph, shortest: &Paths, slot: u8) {
         let before = self.entries.len();
         self.entries.retain(|entry| entry.slot != slot);
         if self.entries.len() != before {
-            self.handle_graph(now, graph);
+            self.handle_graph(now, graph, shortest);
         }
     }
 
     /// The graph has changed: what was found in the old one is worth nothing in this one.
-    pub fn handle_graph(&mut self, now: Instant, graph: &Graph) {
+    pub fn handle_graph(&mut self, now: Instant, graph: &Graph, shortest: &Paths) {
         let dead = self.dead();
         for entry in &mut self.entries {
             let was_announced = entry.is_announced;
             entry.search(graph, self.me, dead, &mut self.queue);
+            entry.look_behind(graph, shortest);
             if was_announced {
                 entry.until = now + REPAIR_FOR;
             }
@@ -110,6 +123,14 @@ impl Repairs {
     /// The way to `to` for a frame whose next link, on that slot, is dead. Its first slot is alive.
     pub fn route(&self, graph: &Graph, slot: u8, to: NodeId) -> Option<Route> {
         self.entries.iter().find(|entry| entry.slot == slot)?.route(graph, to)
+    }
+
+    /// Ways to those who hear broadcasts from the far end of the dead link on that slot, in case it is dead too.
+    pub fn routes_behind(&self, graph: &Graph, slot: u8) -> impl Iterator<Item = Route> {
+        let entry = self.entries.iter().find(|entry| entry.slot == slot);
+        entry.into_iter().flat_map(move |entry| {
+            entry.behind.iter().filter_map(move |to| entry.without_node.route(graph, *to))
+        })
     }
 
     /// The way to `to` for this node's own frames: the shortest, unless that crosses the far end of a dead link.
@@ -154,11 +175,11 @@ mod tests {
     /// With these links of `me` dead, a frame goes round each of them wherever the graph lets it.
     fn check(drawn: &Drawn, me: NodeId, dead: &[(u8, NodeId)]) {
         let (t, graph) = (start(), drawn.graph());
+        let shortest = shortest(&graph, me);
         let mut repairs = Repairs::new(me);
-        dead.iter().for_each(|(slot, far)| repairs.handle_dead(t, &graph, *slot, *far));
+        dead.iter().for_each(|(slot, far)| repairs.handle_dead(t, &graph, &shortest, *slot, *far));
         let slots = repairs.dead();
         assert_eq!(slots.count_ones() as usize, dead.len());
-        let shortest = shortest(&graph, me);
         for (slot, far) in dead {
             let without_node = drawn.lengths(me, Without { node: Some(*far), slots });
             let without_link = drawn.lengths(me, Without { node: None, slots });
@@ -200,7 +221,7 @@ mod tests {
         let (t, drawn) = (start(), Drawn::grid(2, 2));
         let graph = drawn.graph();
         let mut repairs = Repairs::new(node(1));
-        repairs.handle_dead(t, &graph, 0, node(2));
+        repairs.handle_dead(t, &graph, &shortest(&graph, node(1)), 0, node(2));
         assert_eq!(repairs.next_timeout(), None);
         repairs.handle_timeout(t + Duration::from_secs(60));
         assert_eq!(repairs.dead(), 1);
@@ -209,14 +230,32 @@ mod tests {
             ..drawn
         };
         let (later, graph) = (t + Duration::from_secs(61), rest.graph());
-        repairs.handle_graph(later, &graph);
-        // To what lay behind the far node, frames still go round it: it may be dead itself.
         let shortest = shortest(&graph, node(1));
+        repairs.handle_graph(later, &graph, &shortest);
+        // To what lay behind the far node, frames still go round it: it may be dead itself.
         assert_eq!(repairs.launch(&graph, &shortest, node(4)).expect("a way").as_slice(), [2, 0]);
-        repairs.handle_graph(later + Duration::from_millis(500), &graph);
+        repairs.handle_graph(later + Duration::from_millis(500), &graph, &shortest);
         assert_eq!(repairs.next_timeout(), Some(later + REPAIR_FOR));
         repairs.handle_timeout(later + REPAIR_FOR);
         assert_eq!((repairs.dead(), repairs.next_timeout()), (0, None));
+    }
+
+    #[test]
+    fn those_who_hear_broadcasts_from_the_far_node_are_reached_without_it() {
+        let (t, graph) = (start(), Drawn::grid(3, 3).graph());
+        let shortest = shortest(&graph, node(1));
+        for (slot, far) in links(&graph, node(1)) {
+            let mut repairs = Repairs::new(node(1));
+            repairs.handle_dead(t, &graph, &shortest, slot, far);
+            let behind: Vec<NodeId, SLOTS> = shortest.behind(&graph, far).collect();
+            assert!(!behind.is_empty() && repairs.routes_behind(&graph, slot).count() == behind.len());
+            for (route, to) in repairs.routes_behind(&graph, slot).zip(behind) {
+                let path = Drawn::grid(3, 3).walk(node(1), &route);
+                assert!(path.last() == Some(&to) && !path.contains(&far), "{to}: {path:?}");
+            }
+            repairs.handle_alive(t, &graph, &shortest, slot);
+            assert_eq!(repairs.routes_behind(&graph, slot).count(), 0);
+        }
     }
 
     #[test]
@@ -224,10 +263,10 @@ mod tests {
         let (t, graph) = (start(), Drawn::grid(2, 2).graph());
         let mut repairs = Repairs::new(node(1));
         let shortest = shortest(&graph, node(1));
-        repairs.handle_dead(t, &graph, 0, node(2));
+        repairs.handle_dead(t, &graph, &shortest, 0, node(2));
         let launch = |repairs: &Repairs| repairs.launch(&graph, &shortest, node(2)).expect("a way");
         assert_eq!(launch(&repairs).as_slice(), [2, 0, 3]);
-        repairs.handle_alive(t, &graph, 0);
+        repairs.handle_alive(t, &graph, &shortest, 0);
         assert_eq!(launch(&repairs).as_slice(), [0]);
         assert_eq!(repairs.route(&graph, 0, node(2)), None);
     }
@@ -237,7 +276,7 @@ mod tests {
         let (t, graph) = (start(), Drawn::grid(3, 3).graph());
         let mut repairs = Repairs::new(node(5));
         for slot in 0..=REPAIRS as u8 {
-            repairs.handle_dead(t, &graph, slot, node(1));
+            repairs.handle_dead(t, &graph, &shortest(&graph, node(5)), slot, node(1));
         }
         assert_eq!(repairs.dead(), 0b11110);
     }

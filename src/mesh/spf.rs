@@ -124,6 +124,15 @@ impl Paths {
         self.step(to).is_some() && self.back(to).any(|(index, _)| index == over)
     }
 
+    /// The nodes to which the way leads over that one as the last before them.
+    pub fn behind<'a>(&'a self, graph: &'a Graph, node: NodeId) -> impl Iterator<Item = NodeId> + 'a {
+        let at = graph.index(node).filter(|at| *at != self.root);
+        let is_behind = move |index: &usize| {
+            *index != self.root && self.step(*index).is_some_and(|step| Some(usize::from(step.via)) == at)
+        };
+        (0..self.steps.len()).filter(is_behind).filter_map(|index| graph.id(index))
+    }
+
     fn step(&self, index: usize) -> Option<&Step> {
         self.steps.get(index).filter(|step| step.length != u64::MAX)
     }

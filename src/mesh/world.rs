@@ -328,14 +328,16 @@ impl World {
     ) {
         for slot in (0..64).filter(|slot| slots & bit(*slot) != 0) {
             let fabric = &self.sites[at].fabric;
-            let (slot, out) = if fabric.alive(bit(slot)) != 0 {
-                (slot, bytes.to_vec())
+            let ways: Vec<(u8, Vec<u8>)> = if fabric.alive(bit(slot)) != 0 {
+                vec![(slot, bytes.to_vec())]
             } else {
-                let Some(hop) = fabric.tunnel(slot) else { continue };
-                (hop.slot, [&hop.header[..], bytes].concat())
+                let tunnels = fabric.tunnels(slot).into_iter();
+                tunnels.map(|hop| (hop.slot, [&hop.header[..], bytes].concat())).collect()
             };
-            tally.copies += 1;
-            self.across(at, slot).into_iter().for_each(|far| queue.push_back((far, out.clone())));
+            for (slot, out) in ways {
+                tally.copies += 1;
+                self.across(at, slot).into_iter().for_each(|far| queue.push_back((far, out.clone())));
+            }
         }
     }
 
@@ -429,18 +431,22 @@ fn a_node_that_died_costs_no_frame_of_others_once_its_neighbors_suspect_it() {
         }
         wires.for_each(|(a, b, _)| world.suspect(*a, *b));
         let rest: Vec<usize> = (0..5).filter(|site| *site != dead).collect();
+        let expected =
+            |from| -> Vec<u32> { (0..5).map(|site| u32::from(site != from && site != dead)).collect() };
         for round in 0..60 {
             for (from, to) in rest.iter().flat_map(|from| rest.iter().map(move |to| (*from, *to))) {
                 let trace = if from == to { Ok(Vec::new()) } else { world.unicast(from, to) };
                 assert!(trace.is_ok(), "{dead} dead for {round}0 ms, {from} to {to}: {trace:?}");
+            }
+            for from in &rest {
+                assert_eq!(world.broadcast(*from).delivered, expected(*from), "{dead} dead for {round}0 ms");
             }
             world.run(10);
         }
         world.run(1500);
         for from in &rest {
             let tally = world.broadcast(*from);
-            let expected: Vec<u32> = (0..5).map(|site| u32::from(site != *from && site != dead)).collect();
-            assert_eq!((tally.copies, tally.delivered), (3, expected));
+            assert_eq!((tally.copies, tally.delivered), (3, expected(*from)));
         }
     }
 }

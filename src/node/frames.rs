@@ -66,14 +66,18 @@ impl Node {
         }
         let dead = slots & !alive;
         for slot in (0..limits::SLOTS as u8).filter(|slot| dead & bit(*slot) != 0) {
-            self.counters.broadcast_copies += 1;
-            let result = match (self.fabric.tunnel(slot), self.fabric.link(slot)) {
-                (Some(hop), _) => self.forward(now, &hop, datagram),
+            let ways = self.fabric.tunnels(slot);
+            self.counters.broadcast_copies += ways.len().max(1) as u64;
+            for hop in &ways {
+                let result = self.forward(now, hop, datagram);
+                self.count(result);
+            }
+            if ways.is_empty() {
                 // There is no way round: it may still carry.
-                (None, Some(link)) => self.links.send(now, link, datagram),
-                (None, None) => Err(DropReason::NoRoute),
-            };
-            self.count(result);
+                let link = self.fabric.link(slot).ok_or(DropReason::NoRoute);
+                let result = link.and_then(|link| self.links.send(now, link, datagram));
+                self.count(result);
+            }
         }
     }
 
