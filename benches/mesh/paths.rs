@@ -82,10 +82,11 @@ pub fn searches(sites: usize, rounds: usize) {
 /// Ways round one dead link: two searches.
 pub fn repairs(sites: usize, rounds: usize) {
     let database = Database::new(sites);
-    let mut repairs = Repairs::new(id(database.site));
+    let (mut repairs, mut trees) = (Repairs::new(id(database.site)), Trees::new(id(database.site)));
+    trees.build(&database.graph);
     for _ in 0..rounds {
         let Link { slot, to, .. } = database.links[0];
-        repairs.handle_dead(database.now, black_box(&database.graph), slot, to);
+        repairs.handle_dead(database.now, black_box(&database.graph), trees.paths(), slot, to);
     }
     assert_eq!(repairs.is_empty(), rounds == 0);
 }
