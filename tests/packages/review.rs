@@ -169,3 +169,23 @@ fn the_package_for_openwrts_feed_has_a_source_with_its_hash() {
     scratch.write("copy/openwrt/quicap/Makefile", stand_in);
     assert_eq!(lint(&copy), (true, String::new()));
 }
+
+/// The feed's test of the installed package: the program here in its place, with the shipped configuration.
+#[test]
+fn the_test_for_openwrts_feed_passes_with_this_program_and_fails_with_another_version() {
+    let scratch = Scratch::new();
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = check ] && set -- check --config {}/uci/quicap\nexec {} \"$@\"\n",
+        root().display(),
+        env!("CARGO_BIN_EXE_quicap")
+    );
+    run(Command::new("chmod").arg("755").arg(scratch.write("bin/quicap", script)));
+    let path = format!("{}:{}", scratch.path("bin").display(), std::env::var("PATH").unwrap());
+    let test = |version: &str| {
+        let mut sh = Command::new("sh");
+        try_run(sh.arg(root().join(TEST)).args(["quicap", version]).env("PATH", &path)).unwrap()
+    };
+    let (good, output) = test(env!("CARGO_PKG_VERSION"));
+    assert!(good && output.contains("all is well"), "{output}");
+    assert!(!test("9.9.9").0);
+}
