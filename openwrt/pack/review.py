@@ -15,6 +15,8 @@ from . import recipe
 LICENSES = {"MIT", "Apache-2.0"}
 NEEDED = ("PKG_NAME", "PKG_VERSION", "PKG_RELEASE", "PKG_MAINTAINER", "PKG_LICENSE", "PKG_LICENSE_FILES")
 TEXTS = ("conffiles", "preinst", "postinst", "prerm", "postrm")
+# Endings of files/NAME.* that a shell reads, with or without a line that says so.
+SCRIPTS = (".defaults", ".hotplug-iface", ".hotplug-ntp", ".init", ".postinst", ".prerm", ".sh")
 VERSION = re.compile(r"\d+(\.\d+)*(_(alpha|beta|pre|rc)\d*)?")
 MAINTAINER = re.compile(r"[^<>@]+ <[^<>@\s]+@[^<>@\s]+\.[^<>@\s]+>")
 
@@ -149,13 +151,13 @@ def review_file(path):
 
 
 def is_script(path, text):
-    return text.startswith("#!") or path.suffix in (".defaults", ".hotplug-ntp", ".init", ".sh") or "hotplug" in path.name
+    return text.startswith("#!") or path.suffix in SCRIPTS
 
 
 def review_init(text):
     if text.splitlines()[:1] != ["#!/bin/sh /etc/rc.common"]:
         yield ":1: an init script begins with #!/bin/sh /etc/rc.common"
-    for needed in (r"^USE_PROCD=1$", r"^START=\d\d$", r"^start_service\(\)"):
+    for needed in (r"^USE_PROCD=1\b", r"^START=\d\d\b", r"^start_service\(\)"):
         if not re.search(needed, text, re.MULTILINE):
             yield f":1: no line {needed}"
     for unwanted in ("start", "stop"):

@@ -108,12 +108,14 @@ fn the_control_paragraph_says_what_opkg_asks_for() {
 fn every_script_of_the_package_is_one_for_busybox() {
     let scratch = package();
     let (control, _) = listed(&scratch.path("control.tar.gz"));
-    for script in ["postinst", "prerm"] {
+    for script in ["postinst", "postinst-pkg", "prerm", "prerm-pkg"] {
         assert!(control.contains(&format!("-rwxr-xr-x ./{script}")), "{control:?}");
     }
     let scripts = [
         "control/postinst",
+        "control/postinst-pkg",
         "control/prerm",
+        "control/prerm-pkg",
         "data/etc/init.d/quicap",
         "data/etc/uci-defaults/60-quicap",
         "data/etc/hotplug.d/ntp/25-quicap",
