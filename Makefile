@@ -1,5 +1,5 @@
 # make, or make help: what there is.
-.PHONY: help build demo test soak bench lint fmt sizes clean cargo
+.PHONY: help build demo test soak bench lint fmt sizes package packages feed release clean cargo
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' Makefile | expand -t 14
@@ -27,6 +27,7 @@ bench: cargo ## nanoseconds per frame through a whole node; as root: beside Open
 lint: cargo ## what the tests demand of form
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
+	openwrt/lint
 
 fmt: cargo ## formats the sources
 	cargo fmt --all
@@ -34,6 +35,21 @@ fmt: cargo ## formats the sources
 sizes: cargo ## builds for all routers and prints the sizes
 	cross/build.sh all
 	cross/size.sh
+
+package: cargo ## the .ipk and .apk for one of openwrt/architectures: ARCH=mipsel_24kc
+	@[ "$(ARCH)" ] || { echo "make package ARCH=...: one of openwrt/architectures" >&2; exit 2; }
+	openwrt/mkpkg $(ARCH)
+
+packages: cargo ## the .ipk and .apk for all architectures
+	openwrt/mkpkg all
+
+feed: cargo ## all packages as a signed feed in dist/feed; private keys are in KEYS=DIR, made there the first time
+	@[ "$(KEYS)" ] || { echo "make feed KEYS=DIR: where the private keys are, or are to be made" >&2; exit 2; }
+	openwrt/mkpkg all
+	openwrt/mkfeed --keys "$(KEYS)"
+
+release: ## the archive of the sources, and the package for OpenWrt's own feed
+	openwrt/release
 
 clean: ## removes what was built; the tools in .tools stay
 	rm -rf target dist fuzz/target

@@ -210,7 +210,8 @@ fn root() -> &'static Path {
 }
 
 /// Folders whose files are meant wherever a path begins with them; what builds leave (`dist/`) is none.
-const FOLDERS: [&str; 9] = ["benches", "cross", "docs", "examples", "fuzz", "openwrt", "src", "tests", "uci"];
+const FOLDERS: [&str; 10] =
+    ["benches", "cross", "docs", "examples", "fuzz", "init.d", "openwrt", "src", "tests", "uci"];
 
 /// Targets of Markdown links, relative to the page, and plain paths from the root, that do not exist.
 fn dead_paths(page: &str, text: &str) -> Vec<String> {
@@ -226,12 +227,14 @@ fn dead_paths(page: &str, text: &str) -> Vec<String> {
     .collect()
 }
 
-/// Words such as `docs/mtu.md`. Capitals stand for something else (`tests/NAME.rs`), and so do `*` and `...`.
+/// Words such as `docs/mtu.md`. Capitals stand for something else (`tests/NAME.rs`), and so do `*` and `...`; `src/gz` is a
+/// word of opkg.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| c.is_whitespace() || "`'\"()[],;:|".contains(c));
     words.map(|word| word.trim_end_matches('.')).filter(|word| {
         let Some((folder, rest)) = word.split_once('/') else { return false };
         FOLDERS.contains(&folder)
+            && *word != "src/gz"
             && !rest.contains("..")
             && !rest.contains(|c: char| c.is_uppercase() || c == '*')
     })
