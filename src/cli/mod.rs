@@ -13,6 +13,7 @@ pub mod install;
 pub mod run;
 pub mod selftest;
 pub mod status;
+pub mod tap_del;
 pub mod uci_show;
 
 /// Why a command ends the program, and with which exit code.
