@@ -1,6 +1,6 @@
 //! `quicap tap-del`: removes a network's TAP, which outlives its daemon, once nobody needs it any more.
 //!
-//! For init scripts, when a network is disabled or the package goes. Never while the daemon runs. Read first: README.md, "Commands".
+//! For init scripts, when a network is disabled or the package goes. Never while the daemon runs. Read first: docs/openwrt.md.
 
 use std::thread;
 use std::time::Duration;
