@@ -10,6 +10,7 @@ pub mod csr;
 pub mod demo;
 pub mod files;
 pub mod install;
+mod next;
 pub mod run;
 pub mod selftest;
 pub mod status;

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make the files that the scripts read")]
 
 mod files;
+mod first;
 mod real;
 mod root;
 mod service;
