@@ -24,6 +24,7 @@ enum Command {
     Run(cli::run::Run),
     Selftest(cli::selftest::Selftest),
     Status(cli::status::Status),
+    TapDel(cli::tap_del::TapDel),
     UciShow(cli::uci_show::UciShow),
 }
 
@@ -55,6 +56,7 @@ fn run() -> Result<(), Failure> {
             Command::Run(args) => cli::run::run(args),
             Command::Selftest(args) => cli::selftest::run(&args),
             Command::Status(args) => cli::status::run(&args),
+            Command::TapDel(args) => cli::tap_del::run(&args),
             Command::UciShow(args) => cli::uci_show::run(&args),
         },
         Err(early) if early.status.is_ok() => {

@@ -11,7 +11,7 @@ use quicap::sys::Error;
 use quicap::sys::interface::{self, Interface};
 use quicap::sys::monitor::{Changes, Monitor};
 use quicap::sys::route::Route;
-use quicap::sys::tun::{Tap, Written};
+use quicap::sys::tun::{self, Removed, Tap, Written};
 use quicap::sys::wait::{Interest, Waiter};
 use smol::Async;
 
@@ -111,6 +111,24 @@ fn a_tap_keeps_name_and_number_when_it_is_opened_again_and_has_no_carrier_after_
             drop(tap);
             assert_eq!(shown(TAP, "carrier"), "0");
         }
+    });
+}
+
+#[test]
+fn only_a_tap_that_nobody_has_open_is_removed() {
+    let test = "only_a_tap_that_nobody_has_open_is_removed";
+    isolated(test, "ip link add br0 type bridge", &[], || {
+        assert_eq!(tun::remove(TAP).unwrap(), Removed::Absent);
+        let tap = open(None);
+        ip("link set qt0 master br0");
+        assert!(matches!(tun::remove(TAP), Err(Error::DeviceBusy { .. })));
+        assert!(Path::new("/sys/class/net/br0/brif/qt0").exists());
+        drop(tap);
+        assert!(Path::new("/sys/class/net/br0/brif/qt0").exists(), "closed, it stays where it is");
+        assert_eq!(tun::remove(TAP).unwrap(), Removed::Gone);
+        assert!(!Path::new("/sys/class/net/qt0").exists());
+        assert!(matches!(tun::remove("br0"), Err(Error::NotTap { .. })));
+        assert!(Path::new("/sys/class/net/br0").exists());
     });
 }
 

@@ -160,6 +160,12 @@ fn init(args: &Init) -> Result<(), Failure> {
         .and_then(|()| Directory::open_locked(path, Some(&network), now).map(drop))
         .inspect_err(|_| directory::undo_init(path, is_new))?;
     eprintln!("{}: CA of network '{network}' until {}", path.display(), Day(validity.not_after));
+    eprintln!(
+        "next: quicap csr --name NAME --key /etc/quicap/{network}/node.key | \
+         quicap ca sign --dir {} - --bundle - | quicap install {network} -\n\
+         (NAME: what to call this machine; for another one put 'ssh MACHINE' before quicap csr and before quicap install)",
+        path.display()
+    );
     Ok(())
 }
 
@@ -178,6 +184,9 @@ fn sign(args: &Sign) -> Result<(), Failure> {
     ca.add(entry)?;
     deliver(args, &mut ca, &certificate)?;
     eprintln!("{}: key {fingerprint}, node {id} until {}, serial {serial}", request.name, Day(not_after));
+    if let Some(bundle) = args.bundle.as_ref().filter(|bundle| *bundle != files::STANDARD) {
+        eprintln!("next, on {}: quicap install {} {bundle}", request.name, ca.index.network);
+    }
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 //! `quicap check`: reads all that `run` would read, says everything that is wrong, starts nothing.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use argh::FromArgs;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, next};
 use crate::config::{self, Network, Reading};
 use crate::daemon::material::{self, Class, Material};
 use crate::daemon::notices::read_clock;
@@ -22,11 +23,16 @@ pub struct Check {
     pub config: String,
 }
 
+/// What OpenWrt's sysupgrade keeps of us: there when the package is.
+const KEPT: &str = "/lib/upgrade/keep.d/quicap";
+
 /// What a check found, each a line without its end.
 #[derive(Default)]
 struct Findings {
     /// What is in order, for stdout.
     good: Vec<String>,
+    /// Names of the networks that the operator wants; of all, while none is enabled.
+    wanted: Vec<String>,
     warnings: Vec<String>,
     errors: Vec<String>,
     /// The highest class of the errors decides.
@@ -47,9 +53,33 @@ pub fn run(arguments: &Check) -> Result<(), Failure> {
     for line in &findings.good {
         let _ = writeln!(io::stdout(), "{line}");
     }
+    if arguments.config == super::CONFIG {
+        advise(&findings.wanted, findings.errors.is_empty());
+    }
     match findings.errors.is_empty() {
         true => Ok(()),
         false => Err(Failure { code: findings.code, message: findings.errors.join("\n") }),
+    }
+}
+
+/// The next command, and what nobody who runs a router should find out too late; nothing on other machines.
+fn advise(networks: &[String], is_good: bool) {
+    let mut out = io::stdout();
+    let root = Path::new("/");
+    let next = |network: &String| match is_good {
+        true => next::steps(root, network),
+        // What is wrong has been said; only a certificate that is missing has a command that mends it.
+        false => next::steps(root, network).filter(|steps| steps.contains("quicap csr")),
+    };
+    for steps in networks.iter().filter_map(next) {
+        let _ = writeln!(out, "{steps}");
+    }
+    if Path::new(KEPT).exists() {
+        let _ = writeln!(
+            out,
+            "a new firmware keeps keys and configuration, but not the package: name quicap to owut or attended sysupgrade, \
+             or install it again"
+        );
     }
 }
 
@@ -66,6 +96,9 @@ fn examine(file: &str, text: &[u8], clock: timekeeper::Reading) -> Findings {
             .warnings
             .push(format!("{file}: no network is enabled: nothing would run (option enabled '1')"));
     }
+    let none = enabled().next().is_none();
+    let wanted = config.networks.iter().filter(|network| none || network.enabled);
+    findings.wanted = wanted.map(|network| network.name.clone()).collect();
     for network in enabled() {
         match material::load(network, |floor| clock.judge(floor), None) {
             Ok(material) => findings.accept(network, &material),

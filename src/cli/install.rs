@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
 
-use crate::cli::{Failure, files, unix_now};
+use crate::cli::{Failure, files, next, unix_now};
 use crate::pki::bundle::{Bundle, crls_to_pem, merge_crls};
 use crate::pki::certificate::Certificate;
 use crate::pki::crl::Crl;
@@ -59,6 +59,9 @@ pub fn run(args: &Install) -> Result<(), Failure> {
         args.network,
         Day(member.not_after)
     );
+    // Other directories are none that the router's configuration knows.
+    let steps = args.dir.is_none().then(|| next::steps(Path::new("/"), &args.network)).flatten();
+    steps.into_iter().for_each(|steps| eprintln!("{steps}"));
     Ok(())
 }
 

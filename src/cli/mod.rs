@@ -10,9 +10,11 @@ pub mod csr;
 pub mod demo;
 pub mod files;
 pub mod install;
+mod next;
 pub mod run;
 pub mod selftest;
 pub mod status;
+pub mod tap_del;
 pub mod uci_show;
 
 /// Why a command ends the program, and with which exit code.

@@ -33,6 +33,7 @@ pub(super) fn read(section: &Section, report: &mut Report<'_>) -> Option<Network
         listen_addresses: reader.list("listen_address", value::listen_address),
         tunlink: reader.option("tunlink", value::interface),
         fwmark: reader.option("fwmark", value::fwmark).unwrap_or_default(),
+        open_firewall: reader.option("open_firewall", value::boolean).unwrap_or(true),
         mtu: reader.option("mtu", value::mtu).unwrap_or_default(),
         carrier: carrier(&mut reader),
         switch: switch(&mut reader),

@@ -48,6 +48,8 @@ pub struct Network {
     pub tunlink: Option<String>,
     /// Of our UDP, for rules of the router; 0: none.
     pub fwmark: u32,
+    /// The router's init script opens the port; the daemon has nothing to do with it.
+    pub open_firewall: bool,
     pub mtu: Mtu,
     pub carrier: carrier::Config,
     pub switch: switch::Config,
@@ -92,7 +94,7 @@ const fn list(name: &'static str) -> Known {
 }
 
 /// The options of `config network 'NETWORK'`.
-pub const NETWORK_OPTIONS: [Known; 22] = [
+pub const NETWORK_OPTIONS: [Known; 23] = [
     option("enabled", "1"),
     option("tap", ""),
     option("tun", ""),
@@ -105,6 +107,7 @@ pub const NETWORK_OPTIONS: [Known; 22] = [
     list("listen_address"),
     option("tunlink", ""),
     option("fwmark", "0"),
+    option("open_firewall", "1"),
     option("mtu", "1500"),
     option("carrier", "peers"),
     option("carrier_up_delay", "0"),

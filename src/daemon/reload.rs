@@ -124,6 +124,7 @@ fn needs_restart(old: &Network, new: &Network) -> Vec<&'static str> {
         // What follows is applied, is the same, or means nothing yet.
         name: _,
         addresses: _,
+        open_firewall: _,
         ca: _,
         cert: _,
         key: _,

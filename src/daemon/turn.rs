@@ -279,6 +279,7 @@ impl Loop<'_> {
                     reload::reload(self, time);
                     self.moving.suspect(time);
                 }
+                Signal::Probe => self.moving.suspect(time),
             }
         }
         false

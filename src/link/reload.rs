@@ -109,13 +109,18 @@ impl Links {
         let slots: Vec<Slot> =
             self.table.iter().filter(|(_, own)| own.link == Some(id)).map(|(slot, _)| slot).collect();
         let Some(link) = self.links.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return };
+        // Without its configuration, who was never linked has no name.
+        let title = link.title();
+        let gone = match link.is_up() {
+            true => "no longer configured".to_owned(),
+            false => format!("peer {title}: no longer configured"),
+        };
         link.config = None;
         link.dialer.set_endpoints(now, Vec::new(), false);
-        let line = format!("peer {}: removed", link.title());
-        self.note(line);
+        self.note(format!("peer {title}: removed"));
         for slot in slots {
             self.retire(now, slot, CloseCode::Bye, reason);
-            self.handle_lost(now, slot, "no longer configured".to_owned(), None);
+            self.handle_lost(now, slot, gone.clone(), None);
         }
         self.remove_if_unused(id);
     }

@@ -1,4 +1,4 @@
-//! Signals as something the event loop reads: a signalfd for SIGTERM, SIGINT and SIGHUP.
+//! Signals as something the event loop reads: a signalfd for SIGTERM, SIGINT, SIGHUP and SIGUSR1.
 //!
 //! Read first: signalfd(2).
 
@@ -15,15 +15,17 @@ pub enum Signal {
     Stop,
     /// SIGHUP: read the configuration again.
     Reload,
+    /// SIGUSR1: look whether peers answer and where they are; read nothing.
+    Probe,
 }
 
-/// Takes SIGTERM, SIGINT and SIGHUP from now on, for the life of the process; SIGPIPE is ignored.
+/// Takes SIGTERM, SIGINT, SIGHUP and SIGUSR1 from now on, for the life of the process; SIGPIPE is ignored.
 pub struct Signals(OwnedFd);
 
 impl Signals {
     /// Must be called before a second thread starts: only threads that start later inherit the blocked signals.
     pub fn new() -> io::Result<Self> {
-        let set = set_of(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]);
+        let set = set_of(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1]);
         // SAFETY: `set` is a valid signal set; SIG_IGN runs no code of ours; the descriptor returned is new.
         unsafe {
             let code = libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut());
@@ -48,6 +50,7 @@ impl Signals {
         // SAFETY: the kernel has filled all of it.
         match unsafe { info.assume_init() }.ssi_signo as libc::c_int {
             libc::SIGHUP => Some(Signal::Reload),
+            libc::SIGUSR1 => Some(Signal::Probe),
             _ => Some(Signal::Stop),
         }
     }
@@ -78,9 +81,12 @@ mod tests {
     #[test]
     fn signals_are_read_and_do_not_kill() {
         let signals = Signals::new().unwrap();
-        for (sent, read) in
-            [(libc::SIGHUP, Signal::Reload), (libc::SIGTERM, Signal::Stop), (libc::SIGINT, Signal::Stop)]
-        {
+        for (sent, read) in [
+            (libc::SIGHUP, Signal::Reload),
+            (libc::SIGUSR1, Signal::Probe),
+            (libc::SIGTERM, Signal::Stop),
+            (libc::SIGINT, Signal::Stop),
+        ] {
             assert_eq!(signals.next(), None);
             // SAFETY: sends a signal to this thread, which has it blocked.
             assert_eq!(unsafe { libc::pthread_kill(libc::pthread_self(), sent) }, 0);

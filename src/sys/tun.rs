@@ -150,6 +150,33 @@ impl AsFd for Tap {
     }
 }
 
+/// What became of a TAP that is not wanted any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Removed {
+    Gone,
+    /// There was none.
+    Absent,
+}
+
+/// Deletes a persistent TAP that no process has open.
+///
+/// # Errors
+/// [`Error::DeviceBusy`] while a process has it open; [`Error::NotTap`] for a device of another kind, which stays.
+pub fn remove(name: &str) -> Result<Removed, Error> {
+    check_name(name)?;
+    let doing = || format!("device '{name}': remove it");
+    let there = Interface::query(name).map_err(|source| Error::system(doing(), source))?;
+    if there.is_none() {
+        return Ok(Removed::Absent);
+    }
+    let fd = open_driver()?;
+    attach(&fd, name)?;
+    // SAFETY: takes a number, no pointer.
+    let result = check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETPERSIST as _, 0) });
+    // What is not persistent goes with its last descriptor, ours.
+    result.map(|_| Removed::Gone).map_err(|source| Error::system(doing(), source))
+}
+
 /// As the kernel's `dev_valid_name`, and without `%`, which TUNSETIFF takes for a pattern.
 fn check_name(name: &str) -> Result<(), Error> {
     let fits = (1..libc::IFNAMSIZ).contains(&name.len()) && name != "." && name != "..";

@@ -87,6 +87,23 @@ fn files_that_are_no_good_change_nothing_until_they_are_whole() {
 }
 
 #[test]
+fn sigusr1_asks_who_is_linked_and_reads_nothing() {
+    let Some(mut lab) = Lab::two_linked_sites(Underlay::V4, &[]) else { return };
+    fs::write(lab.dir.join("a/quicap"), "no configuration").unwrap();
+    // An idle peer that falls silent is noticed within 5 to 6 seconds; who is told to look sees it at once.
+    for _ in 0..3 {
+        lab.signal("b", "STOP");
+        lab.signal("a", "USR1");
+        let noticed = lab.wait(lab::SOON, "the silence is noticed", |lab| lab.link("a").0 != "up");
+        lab.signal("b", "CONT");
+        assert!(noticed < Duration::from_secs(3), "{noticed:?}");
+        lab.wait_linked();
+    }
+    assert_eq!((error(&lab, "a").as_str(), events(&lab, "a", "configuration")), ("", 0));
+    assert!(lab.is_running("a"));
+}
+
+#[test]
 fn sighup_applies_what_it_can_and_says_what_it_cannot() {
     let Some(mut lab) = Lab::two_linked_sites(Underlay::V4, &[]) else { return };
     let good = fs::read_to_string(lab.dir.join("a/quicap")).unwrap();

@@ -200,6 +200,9 @@ fn a_peer_that_is_removed_in_the_middle_of_a_race_is_dialed_no_more() {
     let node = world.sites[0].node.as_ref().expect("runs");
     assert_eq!((node.links().iter().count(), node.links().connections_used()), (0, 0));
     assert!(world.stray.len() - dialed <= 6, "goodbyes only");
+    let said = world.events(0);
+    assert!(said.iter().any(|line| line == "peer b: removed"), "{said:?}");
+    assert!(said.iter().all(|line| !line.starts_with("no longer")), "each line says who: {said:?}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ config network 'home'
 	list listen_address '192.0.2.1'
 	option tunlink 'wan'
 	option fwmark '0x51'
+	option open_firewall '0'
 	option mtu 'auto'
 	option carrier 'always'
 	option carrier_up_delay '1'
@@ -58,6 +59,7 @@ fn every_option_arrives_where_it_belongs() {
     assert_eq!(network.listen_port, 0);
     assert_eq!(network.listen_addresses.len(), 2);
     assert_eq!((network.tunlink.as_deref(), network.fwmark), (Some("wan"), 0x51));
+    assert!(!network.open_firewall);
     assert_eq!(network.mtu, Mtu::Auto);
     assert_eq!(network.carrier.mode, Mode::Always);
     assert_eq!(network.carrier.up_delay, Duration::from_secs(1));
@@ -82,7 +84,7 @@ fn an_absent_option_has_the_default_that_the_table_names() {
     assert_eq!(bare, spelled_out);
     assert!(bare.enabled && bare.listen_addresses.is_empty());
     assert_eq!((bare.listen_port, bare.mtu), (443, Mtu::Fixed(1500)));
-    assert_eq!((&bare.tunlink, bare.fwmark), (&None, 0));
+    assert_eq!((&bare.tunlink, bare.fwmark, bare.open_firewall), (&None, 0, true));
     assert_eq!(bare.ca, "/etc/quicap/home/ca.crt");
 }
 
