@@ -24,9 +24,10 @@ main() {
 
     cross/toolchain.sh "$tools"
     install_std_sources
-    # One run for all: build scripts and macros are shared, and two links keep two cores busy.
-    cargo build --config cross/config.toml --profile router --locked --no-default-features --bin quicap "${targets[@]/#/--target=}"
+    # A run for each: in a common one cargo gives a crate the features that it has for any of the targets, and the bytes would
+    # depend on what else is built. Build scripts and macros are shared all the same.
     for target in "${targets[@]}"; do
+        cargo build --config cross/config.toml --profile router --locked --no-default-features --bin quicap --target="$target"
         strip_into "dist/bin/$target" "$CARGO_TARGET_DIR/$target/router/quicap"
     done
 }
