@@ -33,9 +33,26 @@ main() {
         build_bench "$bench" "${targets[@]}"
         return
     fi
-    # One run for all: build scripts and macros are shared, and two links keep two cores busy.
-    build --bin quicap "${targets[@]/#/--target=}"
-    for target in "${targets[@]}"; do
+    local lane lanes=()
+    for lane in 0 1; do
+        build_lane "$lane" &
+        lanes+=($!)
+    done
+    for lane in "${lanes[@]}"; do
+        wait "$lane"
+    done
+}
+
+# Every other target of cross/targets, one after the other. A run of cargo for each: in a common one cargo gives a crate the
+# features that it has for any of the targets, and the bytes would depend on what else is built. Two lanes keep two cores busy, since
+# the last step of a run is the work of one; each has a directory of its own, which a run of cargo keeps for itself.
+build_lane() {
+    local place target
+    CARGO_TARGET_DIR+=/$1
+    for place in "${!known[@]}"; do
+        target=${known[place]}
+        [[ $((place % 2)) == "$1" && " ${targets[*]} " == *" $target "* ]] || continue
+        build --bin quicap --target "$target"
         strip_into "dist/bin/$target" "$CARGO_TARGET_DIR/$target/router/quicap"
     done
 }
