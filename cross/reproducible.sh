@@ -30,11 +30,6 @@ for target in "$@"; do
     else
         status=1
     fi
-    for directory in "$root" "$HOME" "${CARGO_HOME:-$HOME/.cargo}" "$(rustc --print sysroot)"; do
-        if [[ $directory != / ]] && strings -n 4 "$one" | grep -F -- "$directory/" >&2; then
-            echo "cross/reproducible.sh: the program for $target names $directory" >&2
-            status=1
-        fi
-    done
+    cross/paths.sh "$one" || status=1
 done
 exit "$status"
