@@ -238,6 +238,7 @@ enabling() {
     say "carrier $waited ms after the peer's TAP"
     wait_for "pings cross" crosses
     say "instance: $(router "ubus -S call service list '{\"name\":\"quicap\"}'")"
+    must "the limits hold" seen "33554432" grep '"Max data size *33554432 *33554432"' "/proc/$(pid)/limits"
     say "memory: $(router "grep -E 'VmPeak|VmRSS|VmData' /proc/$(pid)/status" | tr -s '\t\n ' ' ')"
     say "status: $(router '/etc/init.d/quicap status' | head -n 2 | tr '\n' ' ')"
 }
