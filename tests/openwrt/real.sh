@@ -27,7 +27,7 @@ main() {
     make_peer
     boot
     local chapter
-    for chapter in installation enabling reloading faults crashes network_restart peer_away ways triggers firewall clock disabling removal; do
+    for chapter in installation enabling reloading faults crashes network_restart peer_away ways triggers firewall clock upgrade disabling removal; do
         echo "-- $chapter"
         "$chapter"
     done
@@ -201,6 +201,8 @@ installation() {
     install -D -m 644 "$files/quicap.keep" "$root/lib/upgrade/keep.d/quicap"
     install -D -m 755 "$files/quicap.postinst" "$root/tmp/postinst"
     install -D -m 755 "$files/quicap.prerm" "$root/tmp/prerm"
+    mkdir -p "$root/lib/apk/packages"
+    echo "/etc/config/quicap $(sha256sum <"$here/uci/quicap" | cut -d ' ' -f 1)" >"$root/lib/apk/packages/quicap.conffiles_static"
     local before
     before=$(router 'md5sum /etc/config/network /etc/config/firewall 2>/dev/null')
     router '( cd /etc/uci-defaults && . ./60-quicap ) && rm /etc/uci-defaults/60-quicap; uci commit'
@@ -236,6 +238,7 @@ enabling() {
     say "carrier $waited ms after the peer's TAP"
     wait_for "pings cross" crosses
     say "instance: $(router "ubus -S call service list '{\"name\":\"quicap\"}'")"
+    must "the limits hold" seen "33554432" grep '"Max data size *33554432 *33554432"' "/proc/$(pid)/limits"
     say "memory: $(router "grep -E 'VmPeak|VmRSS|VmData' /proc/$(pid)/status" | tr -s '\t\n ' ' ')"
     say "status: $(router '/etc/init.d/quicap status' | head -n 2 | tr '\n' ' ')"
 }
@@ -425,6 +428,18 @@ clock() {
     say "NTP's hotplug event made $(router 'ls -l /var/run/quicap/clock-trusted')"
 }
 
+# What a new firmware keeps.
+upgrade() {
+    local kept
+    kept=$(router 'sysupgrade -l 2>/dev/null' | grep quicap || true)
+    local file
+    for file in /etc/config/quicap /etc/quicap/home/node.key /etc/quicap/home/node.crt /etc/quicap-ca/home/ca.key; do
+        must "sysupgrade keeps $file" grep -qx "$file" <<<"$kept"
+    done
+    must "but not the program" not grep -q sbin <<<"$kept"
+    say "sysupgrade -l: $(tr '\n' ' ' <<<"$kept")"
+}
+
 disabling() {
     apply "uci set quicap.home.enabled=0"
     must "the daemon ended" not is_running
@@ -452,7 +467,8 @@ disabling() {
 removal() {
     # As the package managers do it: their own part comes behind ours.
     say "prerm: $(router '( . /tmp/prerm ); /etc/init.d/quicap disable; /etc/init.d/quicap stop' 2>&1 | tr '\n' ';')"
-    rm "$root/etc/init.d/quicap" "$root/usr/sbin/quicap" "$root/etc/hotplug.d/ntp/25-quicap" "$root/lib/upgrade/keep.d/quicap"
+    rm "$root/etc/init.d/quicap" "$root/usr/sbin/quicap" "$root/etc/hotplug.d/ntp/25-quicap" "$root/lib/upgrade/keep.d/quicap" \
+        "$root/lib/apk/packages/quicap.conffiles_static"
     sleep 1
     must "no TAP" not tap
     must "no service" not seen quicap ubus call service list
