@@ -7,6 +7,7 @@ mod follow;
 mod inside;
 pub mod lists;
 pub mod material;
+mod metrics;
 mod moving;
 pub mod notices;
 mod reload;

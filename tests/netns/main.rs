@@ -23,6 +23,7 @@ mod joining;
 mod lab;
 mod machine;
 mod membership;
+mod metrics;
 mod moving;
 mod mtu;
 mod paths;
