@@ -54,7 +54,7 @@ pub fn run(arguments: &Status) -> Result<(), Failure> {
         if paths.len() > 1 {
             // A daemon that does not answer must not hide the others.
             let answers = paths.iter().filter_map(|path| answer(path, Some(&name_of(path)), verb).ok());
-            return print(&join(answers.collect()));
+            return print(&join(&answers.collect::<Vec<_>>()));
         }
     }
     let path = match &arguments.socket {
@@ -82,29 +82,32 @@ pub fn answer(path: &Path, network: Option<&str>, verb: &'static str) -> Result<
 }
 
 /// Metrics of several networks as one text: each family must be there once, with the samples of all.
-fn join(answers: Vec<String>) -> String {
+fn join(answers: &[String]) -> String {
     const HEAD: &str = "# HELP ";
-    let families = |text: &String| -> Vec<String> {
-        text.split(HEAD).skip(1).map(|family| format!("{HEAD}{family}")).collect()
-    };
-    let mut answers = answers.iter().map(families);
-    let mut all = answers.next().unwrap_or_default();
-    for family in answers.flatten() {
-        let head = family.lines().next();
-        match all.iter_mut().find(|known| known.lines().next() == head) {
-            Some(known) => {
-                let samples = family.lines().filter(|line| !line.starts_with('#'));
-                samples.for_each(|line| known.extend([line, "\n"]));
+    let mut all = String::new();
+    for family in answers.iter().flat_map(|answer| answer.split(HEAD)) {
+        let head = family.lines().next().unwrap_or_default();
+        if head.is_empty() || all.contains(&format!("{HEAD}{head}\n")) {
+            continue;
+        }
+        all += HEAD;
+        all += family;
+        for other in answers
+            .iter()
+            .filter_map(|answer| answer.split(HEAD).find(|own| own.lines().next() == Some(head)))
+        {
+            if !std::ptr::eq(other, family) {
+                for sample in other.lines().skip(2) {
+                    all = all + sample + "\n";
+                }
             }
-            // Of another version.
-            None => all.push(family),
         }
     }
-    all.concat()
+    all
 }
 
 /// A closed pipe is no reason to fail: whoever reads has seen enough.
-fn print(text: &str) -> Result<(), Failure> {
+pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -256,7 +259,7 @@ mod tests {
                 "# HELP a A.\n# TYPE a gauge\na{{n=\"{network}\"}} 1\n# HELP b B.\n# TYPE b gauge\n{more}"
             )
         };
-        let joined = join(vec![text("x", ""), text("y", "b 2\n# HELP c C.\n# TYPE c gauge\nc 3\n")]);
+        let joined = join(&[text("x", ""), text("y", "b 2\n# HELP c C.\n# TYPE c gauge\nc 3\n")]);
         assert_eq!(
             joined,
             "# HELP a A.\n# TYPE a gauge\na{n=\"x\"} 1\na{n=\"y\"} 1\n# HELP b B.\n# TYPE b gauge\nb 2\n\

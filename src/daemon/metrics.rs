@@ -2,23 +2,66 @@
 //! Every family is there in every answer, in one order, so that the texts of several networks can be put together.
 //! Read first: docs/status.md, "Metrics".
 
-use std::fmt::{self, Arguments, Write};
+use std::fmt::Write;
 
 use crate::link::peer::State;
-use crate::node::status::{Clock, Count, LinkStatus, Status};
+use crate::node::status::{Clock, LinkStatus, Status, TapStatus};
 
 /// All families, each with its HELP and TYPE.
 pub fn render(status: &Status) -> String {
     let mut page = Page { text: String::new(), name: String::new(), network: &status.network };
     write_node(&mut page, status);
-    write_links(&mut page, &status.links);
-    write_nodes(&mut page, status);
-    write_tables(&mut page, status);
-    write_counters(&mut page, &status.counters);
-    page.begin("dropped_frames_total", "Frames that were dropped, by reason (docs/status.md, Drop reasons).");
-    status.drops.iter().for_each(|(reason, count)| page.put(&[("reason", reason)], format_args!("{count}")));
+    let up = |link: &LinkStatus| matches!(link.state, State::Up | State::Suspect).into();
+    page.table(
+        "peer",
+        &status.links,
+        |link| &link.name,
+        &[
+            ("link_up", "1: a connection to the peer is up", 1, up),
+            ("link_rtt_seconds", "smoothed round trip", 1_000_000, |link| link.rtt_us),
+            ("link_loss_ratio", "packets lost lately", 1000, |link| link.loss_permille.into()),
+            ("link_mtu_bytes", "largest datagram sent", 1, |link| link.mtu.into()),
+            ("link_receive_mtu_bytes", "largest datagram received", 1, |link| link.rx_mtu.into()),
+            ("link_connections", "QUIC connections that are up", 1, |link| link.connections.len() as u64),
+            ("link_transmit_bytes_total", "datagrams sent", 1, |link| link.tx_bytes),
+            ("link_receive_bytes_total", "datagrams received", 1, |link| link.rx_bytes),
+            ("link_suspicions_total", "connections that turned suspect", 1, |link| link.suspicions),
+        ],
+    );
+    page.table(
+        "node",
+        &status.nodes,
+        |node| &node.name,
+        &[
+            ("node_reachable", "1: frames get there", 1, |node| node.is_reachable.into()),
+            ("node_hops", "links on the way", 1, |node| node.hops.into()),
+            ("node_cost_seconds", "cost of the way", 1_000_000, |node| node.cost_us),
+        ],
+    );
+    page.table(
+        "table",
+        &status.tables,
+        |table| table.name,
+        &[
+            ("table_entries", "in use", 1, |table| table.used as u64),
+            ("table_capacity", "there can be", 1, |table| table.capacity as u64),
+        ],
+    );
+    page.table(
+        "reason",
+        &status.drops,
+        |drop| drop.0,
+        &[("dropped_frames_total", "by reason", 1, |drop| drop.1)],
+    );
+    for (name, count) in &status.counters {
+        page.begin(&format!("{name}_total"), "as in quicap status");
+        page.put(&[], *count, 1);
+    }
     page.text
 }
+
+/// Name and help of a family, in how many parts a unit is counted, and where its number is.
+type Column<T> = (&'static str, &'static str, u64, fn(&T) -> u64);
 
 struct Page<'a> {
     text: String,
@@ -26,8 +69,6 @@ struct Page<'a> {
     name: String,
     network: &'a str,
 }
-
-type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Page<'_> {
     /// Begins a family; by its name it is a counter or a gauge.
@@ -39,143 +80,87 @@ impl Page<'_> {
     }
 
     /// A sample of the family.
-    fn put(&mut self, labels: Labels<'_>, value: Arguments<'_>) {
-        let _ = self.write(labels, value);
-    }
-
-    fn write(&mut self, labels: Labels<'_>, value: Arguments<'_>) -> fmt::Result {
+    #[inline(never)]
+    fn put(&mut self, labels: &[(&str, &str)], value: u64, unit: u64) {
         self.text.push_str(&self.name);
         let mut mark = '{';
         for (name, label) in [("network", self.network)].iter().chain(labels) {
-            write!(self.text, "{mark}{name}=\"")?;
-            label.chars().for_each(|c| self.escape(c));
+            self.text.push(mark);
+            self.text.push_str(name);
+            self.text.push_str("=\"");
+            for c in label.chars() {
+                if matches!(c, '"' | '\\' | '\n') {
+                    self.text.push('\\');
+                }
+                self.text.push(if c == '\n' { 'n' } else { c });
+            }
             self.text.push('"');
             mark = ',';
         }
-        writeln!(self.text, "}} {value}")
+        let _ = match unit {
+            1 => writeln!(self.text, "}} {value}"),
+            _ => writeln!(
+                self.text,
+                "}} {}.{:0width$}",
+                value / unit,
+                value % unit,
+                width = unit.ilog10() as usize
+            ),
+        };
     }
 
-    fn escape(&mut self, c: char) {
-        match c {
-            '\n' => self.text.push_str("\\n"),
-            c => {
-                if matches!(c, '"' | '\\') {
-                    self.text.push('\\');
+    /// Families with a sample for each item, which the label tells apart. A name counts once: two samples with the same
+    /// labels would make the whole text invalid.
+    fn table<T>(&mut self, label: &str, items: &[T], name: fn(&T) -> &str, columns: &[Column<T>]) {
+        for (family, help, unit, value) in columns {
+            self.begin(family, help);
+            for (n, item) in items.iter().enumerate() {
+                if items.iter().take(n).all(|before| name(before) != name(item)) {
+                    self.put(&[(label, name(item))], value(item), *unit);
                 }
-                self.text.push(c);
             }
         }
     }
-
-    /// A family with one sample, which has no labels but the network.
-    fn single(&mut self, name: &str, help: &str, value: u64) {
-        self.begin(name, help);
-        self.put(&[], format_args!("{value}"));
-    }
 }
+
+/// Names and helps of [`write_node`].
+const NODE: [(&str, &str); 12] = [
+    ("uptime_seconds", "since the daemon's start"),
+    ("resident_memory_bytes", "of the daemon"),
+    ("memory_limit_bytes", "of the machine or control group"),
+    ("certificate_expiry_timestamp_seconds", "end of our own"),
+    ("crl_number", "of the CRL in force"),
+    ("warnings", "in quicap status"),
+    ("stations", "MAC addresses whose place is known"),
+    ("clock_trusted", "1: dates are judged"),
+    ("config_last_reload_successful", "1: it was taken"),
+    ("tap_up", "1: the TAP was set up"),
+    ("tap_carrier", "1: the TAP has carrier"),
+    ("tap_bridged", "1: the TAP is a port of a bridge"),
+];
 
 fn write_node(page: &mut Page<'_>, status: &Status) {
-    page.begin("info", "Always 1; the labels say which node this is, and its version.");
+    page.begin("info", "always 1");
     let id = status.node.id.to_string();
-    let labels = [("node", status.node.name.as_str()), ("id", &id), ("version", status.version)];
-    page.put(&labels, format_args!("1"));
-    let tap = status.tap.as_ref();
-    let is = |yes: Option<bool>| u64::from(yes == Some(true));
-    for (name, help, value) in [
-        ("uptime_seconds", "Since the daemon's start.", status.uptime_s),
-        ("resident_memory_bytes", "Memory of the daemon.", status.rss_kib * 1024),
-        (
-            "memory_limit_bytes",
-            "Memory of the machine or control group; 0: not known.",
-            status.memory_kib * 1024,
-        ),
-        ("clock_trusted", "1: dates of certificates are judged.", is(Some(status.clock == Clock::Trusted))),
-        ("certificate_expiry_timestamp_seconds", "End of our own certificate.", status.cert_not_after.into()),
-        ("crl_number", "Number of the CRL in force; 0: there is none.", status.crl_number.unwrap_or(0)),
-        (
-            "config_last_reload_successful",
-            "1: the last reload was taken.",
-            is(Some(status.config.error.is_empty())),
-        ),
-        ("warnings", "Number of warnings in quicap status.", status.warnings.len() as u64),
-        ("tap_up", "1: the TAP was set up.", is(tap.map(|tap| tap.up))),
-        ("tap_carrier", "1: the TAP has carrier.", is(tap.map(|tap| tap.carrier))),
-        ("tap_bridged", "1: the TAP is a port of a bridge.", is(tap.map(|tap| tap.bridge.is_some()))),
-        ("stations", "MAC addresses whose place is known.", status.macs.len() as u64),
-    ] {
-        page.single(name, help, value);
-    }
-}
-
-/// A number of a link, in whole parts of a unit.
-type Value = fn(&LinkStatus) -> u64;
-
-fn write_links(page: &mut Page<'_>, links: &[LinkStatus]) {
-    let up = |link: &LinkStatus| matches!(link.state, State::Up | State::Suspect).into();
-    let families: [(&str, &str, Value, u64); 9] = [
-        ("link_up", "1: a connection to the peer is up.", up, 1),
-        ("link_rtt_seconds", "Smoothed round trip; 0: not up.", |link| link.rtt_us, 1_000_000),
-        ("link_loss_ratio", "Packets lost in the last minute or so.", |link| link.loss_permille.into(), 1000),
-        ("link_mtu_bytes", "Largest overlay datagram sent without splitting.", |link| link.mtu.into(), 1),
-        ("link_receive_mtu_bytes", "Largest overlay datagram that came.", |link| link.rx_mtu.into(), 1),
-        ("link_connections", "QUIC connections that are up.", |link| link.connections.len() as u64, 1),
-        ("link_transmit_bytes_total", "Overlay datagrams sent.", |link| link.tx_bytes, 1),
-        ("link_receive_bytes_total", "Overlay datagrams received.", |link| link.rx_bytes, 1),
-        ("link_suspicions_total", "Connections that turned suspect.", |link| link.suspicions, 1),
+    page.put(&[("node", &status.node.name), ("id", &id), ("version", status.version)], 1, 1);
+    let tap = |is: fn(&TapStatus) -> bool| status.tap.as_ref().is_some_and(is).into();
+    let values = [
+        status.uptime_s,
+        status.rss_kib * 1024,
+        status.memory_kib * 1024,
+        status.cert_not_after.into(),
+        status.crl_number.unwrap_or(0),
+        status.warnings.len() as u64,
+        status.macs.len() as u64,
+        (status.clock == Clock::Trusted).into(),
+        status.config.error.is_empty().into(),
+        tap(|tap| tap.up),
+        tap(|tap| tap.carrier),
+        tap(|tap| tap.bridge.is_some()),
     ];
-    for (name, help, value, unit) in families {
+    for ((name, help), value) in NODE.iter().zip(values) {
         page.begin(name, help);
-        for (n, link) in links.iter().enumerate() {
-            // A name counts once: two samples with the same labels would make the whole text invalid.
-            if links.iter().take(n).all(|before| before.name != link.name) {
-                let value = value(link);
-                let digits = if unit == 1 { 0 } else { unit.ilog10() as usize };
-                let labels = [("peer", link.name.as_str())];
-                match digits {
-                    0 => page.put(&labels, format_args!("{value}")),
-                    _ => page.put(&labels, format_args!("{}.{:0digits$}", value / unit, value % unit)),
-                }
-            }
-        }
-    }
-}
-
-fn write_nodes(page: &mut Page<'_>, status: &Status) {
-    let ids: Vec<String> = status.nodes.iter().map(|node| node.id.to_string()).collect();
-    for (family, help) in [
-        ("node_reachable", "1: frames get to the node."),
-        ("node_hops", "Links on the way; 0: out of reach."),
-        ("node_cost_seconds", "Cost of the way: round trips as nodes announce them."),
-    ] {
-        page.begin(family, help);
-        for (node, id) in status.nodes.iter().zip(&ids) {
-            let labels = [("node", node.name.as_str()), ("id", id.as_str())];
-            match family {
-                "node_reachable" => page.put(&labels, format_args!("{}", u8::from(node.is_reachable))),
-                "node_hops" => page.put(&labels, format_args!("{}", node.hops)),
-                _ => {
-                    let (seconds, rest) = (node.cost_us / 1_000_000, node.cost_us % 1_000_000);
-                    page.put(&labels, format_args!("{seconds}.{rest:06}"));
-                }
-            }
-        }
-    }
-}
-
-fn write_tables(page: &mut Page<'_>, status: &Status) {
-    page.begin("table_entries", "Entries in use of the bounded tables.");
-    for table in &status.tables {
-        page.put(&[("table", table.name)], format_args!("{}", table.used));
-    }
-    page.begin("table_capacity", "Entries that there can be.");
-    for table in &status.tables {
-        page.put(&[("table", table.name)], format_args!("{}", table.capacity));
-    }
-}
-
-fn write_counters(page: &mut Page<'_>, counters: &[Count]) {
-    for (name, count) in counters {
-        page.single(&format!("{name}_total"), "Counter of quicap status (docs/status.md, Counters).", *count);
+        page.put(&[], value, 1);
     }
 }
 

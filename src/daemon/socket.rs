@@ -17,7 +17,7 @@ use smol::channel::{self, Sender};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Task};
 
-use super::{dot, metrics, table};
+use super::{doctor, dot, metrics, table};
 use crate::node::status::Status;
 use crate::sys::Error;
 use crate::sys::timer::Timer;
@@ -41,6 +41,8 @@ pub enum Verb {
     Dot,
     /// `metrics`: Prometheus text.
     Metrics,
+    /// `doctor`: what the status means.
+    Doctor,
 }
 
 /// A client waits for the status.
@@ -57,6 +59,7 @@ impl Request {
             Verb::Table => table::render(status),
             Verb::Dot => dot::render(status),
             Verb::Metrics => metrics::render(status),
+            Verb::Doctor => doctor::render(status),
         };
         let _ = self.reply.try_send(text);
     }
@@ -133,7 +136,8 @@ async fn converse(mut stream: Async<UnixStream>, requests: Sender<Request>) -> i
         b"table" => ask(Verb::Table, &requests).await,
         b"dot" => ask(Verb::Dot, &requests).await,
         b"metrics" => ask(Verb::Metrics, &requests).await,
-        _ => "error: unknown request: expected status, table, dot or metrics\n".to_owned(),
+        b"doctor" => ask(Verb::Doctor, &requests).await,
+        _ => "error: unknown request: expected status, table, dot, metrics or doctor\n".to_owned(),
     };
     stream.write_all(text.as_bytes()).await
 }
@@ -242,6 +246,7 @@ mod tests {
             assert_eq!(ask(&path, b"  table\r\nstatus\n"), table::render(&sample::full()));
             assert_eq!(ask(&path, b"dot\n"), dot::render(&sample::full()));
             assert_eq!(ask(&path, b"metrics\n"), metrics::render(&sample::full()));
+            assert_eq!(ask(&path, b"doctor\n"), doctor::render(&sample::full()));
             for bad in [&b"\n"[..], b"stop\n", b"\xFF\0\n"] {
                 assert!(ask(&path, bad).starts_with("error: unknown request"));
             }

@@ -15,6 +15,7 @@ mod cgroup;
 mod clock;
 mod compiled;
 mod demo;
+mod doctor;
 mod faults;
 mod frames;
 mod hub;
