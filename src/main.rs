@@ -20,6 +20,7 @@ enum Command {
     Csr(cli::csr::Csr),
     #[cfg(feature = "demo")]
     Demo(cli::demo::Demo),
+    Doctor(cli::doctor::Doctor),
     Install(cli::install::Install),
     Run(cli::run::Run),
     Selftest(cli::selftest::Selftest),
@@ -52,6 +53,7 @@ fn run() -> Result<(), Failure> {
             Command::Csr(args) => cli::csr::run(&args),
             #[cfg(feature = "demo")]
             Command::Demo(args) => cli::demo::run(&args),
+            Command::Doctor(args) => cli::doctor::run(&args),
             Command::Install(args) => cli::install::run(&args),
             Command::Run(args) => cli::run::run(args),
             Command::Selftest(args) => cli::selftest::run(&args),

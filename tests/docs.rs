@@ -16,6 +16,7 @@ const REPORT: &str = include_str!("../src/daemon/report.rs");
 const PROTOCOL: &str = include_str!("../docs/protocol.md");
 const STATUS: &str = include_str!("../docs/status.md");
 const GOLDEN: &str = include_str!("golden/status.json");
+const METRICS: &str = include_str!("golden/metrics.prom");
 const MAKEFILE: &str = include_str!("../Makefile");
 
 #[test]
@@ -29,6 +30,7 @@ fn the_protocol_describes_every_message_code_and_data_frame() {
 fn the_status_page_describes_every_field_counter_and_drop_reason() {
     assert_eq!(missing_fields(GOLDEN, STATUS), NONE);
     assert_eq!(missing_rows(&counters(REPORT), STATUS), NONE);
+    assert_eq!(missing_rows(&families(METRICS), STATUS), NONE);
     assert_eq!(missing_rows(&DropReason::ALL.map(|reason| reason.name().to_owned()), STATUS), NONE);
 }
 
@@ -150,6 +152,13 @@ fn counters(source: &str) -> Vec<String> {
     body.lines()
         .filter_map(|line| Some(line.trim().strip_prefix("(\"")?.split('"').next()?.to_owned()))
         .collect()
+}
+
+/// The families of the metrics that are no counters of `fn counters`: those have one row for all.
+fn families(text: &str) -> Vec<String> {
+    let heads = text.lines().filter_map(|line| line.strip_prefix("# HELP "));
+    let others = heads.filter(|head| !head.ends_with(" as in quicap status"));
+    others.filter_map(|head| Some(head.split(' ').next()?.to_owned())).collect()
 }
 
 fn missing_rows(names: &[String], page: &str) -> Vec<String> {
@@ -310,7 +319,7 @@ fn without(page: &str, beginning: &str) -> String {
 #[test]
 fn what_is_missing_on_a_page_is_found() {
     type Check = fn(&str) -> Vec<String>;
-    let cases: [(Check, &str, &str); 8] = [
+    let cases: [(Check, &str, &str); 9] = [
         (|page| missing_messages(CONTROL, page), PROTOCOL, "### HELLO (1)"),
         (|page| missing_codes(CONTROL, page), PROTOCOL, "| 0 | BYE |"),
         (|page| missing_codes(CONTROL, page), PROTOCOL, "| 20 | DUPLICATE |"),
@@ -318,6 +327,7 @@ fn what_is_missing_on_a_page_is_found() {
         (|page| missing_fields(GOLDEN, page), STATUS, "| `links[].connections[].rtt_us` |"),
         (|page| missing_fields(GOLDEN, page), STATUS, "| `tun` |"),
         (|page| missing_rows(&counters(REPORT), page), STATUS, "| `macs_not_learned` |"),
+        (|page| missing_rows(&families(METRICS), page), STATUS, "| `quicap_link_rtt_seconds` |"),
         (|page| missing_rows(&[DropReason::TapDown.name().to_owned()], page), STATUS, "| `tap_down` |"),
     ];
     for (check, page, row) in cases {

@@ -7,12 +7,13 @@ use argh::FromArgs;
 
 use crate::cli::{Failure, next};
 use crate::config::{self, Network, Reading};
-use crate::daemon::material::{self, Class, Material};
+use crate::daemon::CLOCK_ADVICE;
+use crate::daemon::finding::{Findings, Outcome};
+use crate::daemon::material::{self, Class};
 use crate::daemon::notices::read_clock;
 use crate::node::dates;
-use crate::pki::clock::Now;
 use crate::pki::date::Day;
-use crate::pki::timekeeper::{self, Standing};
+use crate::pki::timekeeper::{self, BUILT, Standing};
 
 /// read the configuration, certificates and keys, and say what is wrong; start nothing
 #[derive(FromArgs, PartialEq, Eq, Debug)]
@@ -26,39 +27,35 @@ pub struct Check {
 /// What OpenWrt's sysupgrade keeps of us: there when the package is.
 const KEPT: &str = "/lib/upgrade/keep.d/quicap";
 
-/// What a check found, each a line without its end.
-#[derive(Default)]
-struct Findings {
-    /// What is in order, for stdout.
-    good: Vec<String>,
-    /// Names of the networks that the operator wants; of all, while none is enabled.
-    wanted: Vec<String>,
-    warnings: Vec<String>,
-    errors: Vec<String>,
-    /// The highest class of the errors decides.
-    code: u8,
-}
-
 /// Prints what is in order to stdout and warnings to stderr.
 ///
 /// # Errors
 /// All faults, one a line: code 2, or 3 when nothing but our own certificate is no good.
 pub fn run(arguments: &Check) -> Result<(), Failure> {
     let text = material::read_config(&arguments.config).map_err(|message| Failure { code: 2, message })?;
-    let findings = examine(&arguments.config, &text, read_clock());
-    // A closed pipe is no reason to fail: the exit code says what matters.
-    for line in &findings.warnings {
-        let _ = writeln!(io::stderr(), "warning: {line}");
-    }
-    for line in &findings.good {
-        let _ = writeln!(io::stdout(), "{line}");
+    let mut found = Findings::default();
+    let wanted = examine(&arguments.config, &text, &mut found);
+    let (mut code, mut faults) = (3, Vec::new());
+    for finding in found.iter() {
+        // A closed pipe is no reason to fail: the exit code says what matters.
+        let _ = match finding.outcome {
+            Outcome::OK => writeln!(io::stdout(), "{}", finding.text),
+            Outcome::WARNING => writeln!(io::stderr(), "warning: {}", finding.text),
+            _ => {
+                if finding.check != CERTIFICATE {
+                    code = 2;
+                }
+                faults.push(finding.text);
+                Ok(())
+            }
+        };
     }
     if arguments.config == super::CONFIG {
-        advise(&findings.wanted, findings.errors.is_empty());
+        advise(&wanted, faults.is_empty());
     }
-    match findings.errors.is_empty() {
+    match faults.is_empty() {
         true => Ok(()),
-        false => Err(Failure { code: findings.code, message: findings.errors.join("\n") }),
+        false => Err(Failure { code, message: faults.join("\n") }),
     }
 }
 
@@ -83,61 +80,69 @@ fn advise(networks: &[String], is_good: bool) {
     }
 }
 
-fn examine(file: &str, text: &[u8], clock: timekeeper::Reading) -> Findings {
+/// The check of everything that is wrong with nothing but our own certificate.
+const CERTIFICATE: &str = "certificate";
+
+/// Names the networks that the operator wants: all, while none is enabled.
+fn examine(file: &str, text: &[u8], found: &mut Findings) -> Vec<String> {
+    let networks = networks(file, text, found);
+    let clock = read_clock();
+    let none = !networks.iter().any(|network| network.enabled);
+    if none && found.count(Outcome::Fault) == 0 {
+        let text = format_args!("{file}: no network is enabled: nothing would run (option enabled '1')");
+        found.warning("config", text, "");
+    }
+    networks.iter().filter(|network| network.enabled).for_each(|network| look(network, clock, found));
+    let wanted = networks.into_iter().filter(|network| none || network.enabled);
+    wanted.map(|network| network.name).collect()
+}
+
+/// The networks in the file; what is odd or wrong with it.
+pub fn networks(file: &str, text: &[u8], found: &mut Findings) -> Vec<Network> {
     let Reading { config, errors } = config::read(file, text);
-    let mut findings = Findings::default();
-    findings.warnings.extend(config.warnings.iter().map(ToString::to_string));
+    for warning in &config.warnings {
+        found.warning("config", format_args!("{warning}"), "");
+    }
     for error in &errors {
-        findings.error(2, error.to_string());
+        found.fault("config", format_args!("{error}"), "");
     }
-    let enabled = || config.networks.iter().filter(|network| network.enabled);
-    if errors.is_empty() && enabled().next().is_none() {
-        findings
-            .warnings
-            .push(format!("{file}: no network is enabled: nothing would run (option enabled '1')"));
+    config.networks
+}
+
+/// Certificates, keys and lists of a network, and the clock that they are judged by.
+pub fn look(network: &Network, clock: timekeeper::Reading, found: &mut Findings) {
+    let name = &network.name;
+    let material = material::load(network, &mut |floor| clock.judge(floor), None);
+    let floor = material.as_ref().map_or(BUILT, |material| material.floor);
+    let now = clock.judge(floor);
+    if !now.trusted {
+        let standing = Standing::Unset { shows: now.unix_s, floor };
+        found.warning("clock", format_args!("network {name}: {standing}"), CLOCK_ADVICE);
     }
-    let none = enabled().next().is_none();
-    let wanted = config.networks.iter().filter(|network| none || network.enabled);
-    findings.wanted = wanted.map(|network| network.name.clone()).collect();
-    for network in enabled() {
-        match material::load(network, |floor| clock.judge(floor), None) {
-            Ok(material) => findings.accept(network, &material),
-            Err(faults) => {
-                faults.iter().for_each(|fault| findings.error(code(fault.class), fault.to_string()))
+    match material {
+        Ok(material) => {
+            let member = &material.member;
+            for warning in dates::warnings(now.unix_s, member, &material.trust) {
+                found.warning(CERTIFICATE, format_args!("network {name}: {warning}"), "");
             }
+            let (id, until, peers) = (member.id, Day(member.not_after), network.peers.len());
+            let text = format_args!(
+                "network {name}: node {} (id {id}), certificate until {until}, {peers} peers",
+                member.name
+            );
+            found.ok(CERTIFICATE, text);
         }
-    }
-    findings
-}
-
-const fn code(class: Class) -> u8 {
-    match class {
-        Class::Configuration => 2,
-        Class::Certificate => 3,
-    }
-}
-
-impl Findings {
-    fn error(&mut self, code: u8, line: String) {
-        self.code = if self.errors.is_empty() { code } else { self.code.min(code) };
-        self.errors.push(line);
-    }
-
-    fn accept(&mut self, network: &Network, material: &Material) {
-        let member = &material.member;
-        self.good.push(format!(
-            "network {}: node {} (id {}), certificate until {}, {} peers",
-            network.name,
-            member.name,
-            member.id,
-            Day(member.not_after),
-            network.peers.len(),
-        ));
-        let Now { unix_s, trusted } = material.judged;
-        let standing = Standing::Unset { shows: unix_s, floor: material.floor };
-        let clock = (!trusted).then(|| standing.to_string());
-        for warning in clock.into_iter().chain(dates::warnings(unix_s, member, &material.trust)) {
-            self.warnings.push(format!("network {}: {warning}", network.name));
+        Err(faults) => {
+            for fault in faults {
+                let of_key =
+                    fault.message.strip_prefix(&network.key).is_some_and(|rest| rest.starts_with(':'));
+                let check = match fault.class {
+                    Class::Certificate => CERTIFICATE,
+                    Class::Configuration if of_key => "key",
+                    Class::Configuration => "files",
+                };
+                found.fault(check, format_args!("{fault}"), "");
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod check;
 pub mod csr;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod doctor;
 pub mod files;
 pub mod install;
 mod next;

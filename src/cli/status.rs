@@ -34,17 +34,29 @@ pub struct Status {
     /// print the graph of the mesh as Graphviz text: quicap status --dot | dot -Tsvg > mesh.svg
     #[argh(switch)]
     pub dot: bool,
+    /// print metrics for Prometheus; without NETWORK, of all networks that run
+    #[argh(switch)]
+    pub metrics: bool,
 }
 
 /// # Errors
 /// Code 1 when no daemon answers, 2 when it is not clear which one or what is meant.
 pub fn run(arguments: &Status) -> Result<(), Failure> {
-    let verb = match (arguments.json, arguments.dot) {
-        (false, false) => "table\n",
-        (true, false) => "status\n",
-        (false, true) => "dot\n",
-        (true, true) => return Err(Failure::usage("--json or --dot: expected only one of them")),
+    let verb = match (arguments.json, arguments.dot, arguments.metrics) {
+        (false, false, false) => "table\n",
+        (true, false, false) => "status\n",
+        (false, true, false) => "dot\n",
+        (false, false, true) => "metrics\n",
+        _ => return Err(Failure::usage("--json, --dot, --metrics: expected only one of them")),
     };
+    if let (true, None, None) = (arguments.metrics, &arguments.socket, &arguments.network) {
+        let paths = sockets_in(Path::new(DIRECTORY));
+        if paths.len() > 1 {
+            // A daemon that does not answer must not hide the others.
+            let answers = paths.iter().filter_map(|path| answer(path, Some(&name_of(path)), verb).ok());
+            return print(&join(&answers.collect::<Vec<_>>()));
+        }
+    }
     let path = match &arguments.socket {
         Some(path) => path.clone(),
         None => choose(Path::new(DIRECTORY), arguments.network.as_deref())?,
@@ -54,18 +66,48 @@ pub fn run(arguments: &Status) -> Result<(), Failure> {
         Some(_) => arguments.network.clone(),
         None => Some(name_of(&path)),
     };
-    let answer = ask(&path, verb, PATIENCE).map_err(|error| explain(&error, network.as_deref(), &path))?;
+    print(&answer(&path, network.as_deref(), verb)?)
+}
+
+/// What the daemon says, if it is no error.
+pub fn answer(path: &Path, network: Option<&str>, verb: &'static str) -> Result<String, Failure> {
+    let answer = ask(path, verb, PATIENCE).map_err(|error| explain(&error, network, path))?;
     if answer.is_empty() {
         return Err(Failure::runtime(format!("the daemon at {} closed without an answer", path.display())));
     }
     match answer.strip_prefix("error: ") {
         Some(reason) => Err(Failure::runtime(format!("{}: {reason}", path.display()))),
-        None => print(&answer),
+        None => Ok(answer),
     }
 }
 
+/// Metrics of several networks as one text: each family must be there once, with the samples of all.
+fn join(answers: &[String]) -> String {
+    const HEAD: &str = "# HELP ";
+    let mut all = String::new();
+    for family in answers.iter().flat_map(|answer| answer.split(HEAD)) {
+        let head = family.lines().next().unwrap_or_default();
+        if head.is_empty() || all.contains(&format!("{HEAD}{head}\n")) {
+            continue;
+        }
+        all += HEAD;
+        all += family;
+        for other in answers
+            .iter()
+            .filter_map(|answer| answer.split(HEAD).find(|own| own.lines().next() == Some(head)))
+        {
+            if !std::ptr::eq(other, family) {
+                for sample in other.lines().skip(2) {
+                    all = all + sample + "\n";
+                }
+            }
+        }
+    }
+    all
+}
+
 /// A closed pipe is no reason to fail: whoever reads has seen enough.
-fn print(text: &str) -> Result<(), Failure> {
+pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -189,7 +231,8 @@ mod tests {
         let path = directory.join("home.sock");
         let status = |network: Option<&str>| {
             let network = network.map(str::to_owned);
-            run(&Status { network, socket: Some(path.clone()), json: false, dot: false }).unwrap_err()
+            run(&Status { network, socket: Some(path.clone()), json: false, dot: false, metrics: false })
+                .unwrap_err()
         };
         let start = "start it with /etc/init.d/quicap start, or quicap run";
         let missing = format!("(no socket at {}); {start}", path.display());
@@ -202,9 +245,26 @@ mod tests {
     }
 
     #[test]
-    fn json_and_a_picture_at_once_are_a_usage_error() {
-        let both = run(&Status { network: None, socket: None, json: true, dot: true }).unwrap_err();
-        assert_eq!((both.code, both.message.contains("only one")), (2, true));
+    fn two_forms_at_once_are_a_usage_error() {
+        for (json, dot, metrics) in [(true, true, false), (true, false, true), (false, true, true)] {
+            let both = run(&Status { network: None, socket: None, json, dot, metrics }).unwrap_err();
+            assert_eq!((both.code, both.message.contains("only one")), (2, true));
+        }
+    }
+
+    #[test]
+    fn metrics_of_several_networks_have_each_family_once() {
+        let text = |network: &str, more: &str| {
+            format!(
+                "# HELP a A.\n# TYPE a gauge\na{{n=\"{network}\"}} 1\n# HELP b B.\n# TYPE b gauge\n{more}"
+            )
+        };
+        let joined = join(&[text("x", ""), text("y", "b 2\n# HELP c C.\n# TYPE c gauge\nc 3\n")]);
+        assert_eq!(
+            joined,
+            "# HELP a A.\n# TYPE a gauge\na{n=\"x\"} 1\na{n=\"y\"} 1\n# HELP b B.\n# TYPE b gauge\nb 2\n\
+             # HELP c C.\n# TYPE c gauge\nc 3\n"
+        );
     }
 
     #[test]
@@ -229,7 +289,8 @@ mod tests {
         });
         assert_eq!(ask(&path, "status\n", PATIENCE).unwrap(), expected);
         let json = || {
-            run(&Status { network: None, socket: Some(path.clone()), json: true, dot: false }).unwrap_err()
+            run(&Status { network: None, socket: Some(path.clone()), json: true, dot: false, metrics: false })
+                .unwrap_err()
         };
         assert!(json().message.contains("without an answer"));
         assert!(json().message.contains("the daemon is ending"));

@@ -65,7 +65,7 @@ impl fmt::Display for Fault {
 /// Every fault of every file.
 pub fn load(
     network: &Network,
-    time: impl FnOnce(u32) -> Now,
+    time: &mut dyn FnMut(u32) -> Now,
     running: Option<&Member>,
 ) -> Result<Material, Vec<Fault>> {
     let mut faults = Vec::new();

@@ -2,11 +2,14 @@
 //! Decides nothing about frames or peers: that is the node. Read first: docs/architecture.md, "The loop".
 
 mod control;
+mod doctor;
 mod dot;
+pub mod finding;
 mod follow;
 mod inside;
 pub mod lists;
 pub mod material;
+mod metrics;
 mod moving;
 pub mod notices;
 mod reload;
@@ -52,6 +55,9 @@ pub struct Options {
 /// What is known while the system runs: control sockets, and whether NTP has answered.
 const RUN_DIRECTORY: &str = "/var/run/quicap";
 
+/// What to do about a clock that is not trusted.
+pub const CLOCK_ADVICE: &str = "see that NTP gets through (service sysntpd restart)";
+
 /// Where control sockets are, by the network's name.
 pub fn default_socket(network: &str) -> PathBuf {
     PathBuf::from(format!("{RUN_DIRECTORY}/{network}.sock"))
@@ -64,8 +70,8 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let signals = Signals::new().map_err(|error| Failure::runtime(format!("signals: {error}")))?;
     finish_install(&network);
     let (digest, reading) = (material::digest(&network), notices::read_clock());
-    let material =
-        material::load(&network, |floor| reading.judge(floor), None).map_err(|faults| refuse(&faults))?;
+    let material = material::load(&network, &mut |floor| reading.judge(floor), None)
+        .map_err(|faults| refuse(&faults))?;
     let path = options.socket.clone().unwrap_or_else(|| default_socket(&network.name));
     let _lock = lock(&path)?;
     let control = Control::open(&path)?;

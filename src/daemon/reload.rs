@@ -83,8 +83,8 @@ fn try_renew(daemon: &mut Loop<'_>, now: Instant) -> Result<(), String> {
 fn load(daemon: &mut Loop<'_>, now: Instant, network: &Network) -> Result<Material, String> {
     daemon.notices.begin(network);
     let me = daemon.node.links().me();
-    let time = |_| daemon.node.judging_time();
-    let material = material::load(network, time, Some(me))
+    let mut time = |_| daemon.node.judging_time();
+    let material = material::load(network, &mut time, Some(me))
         .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     if (material.member.id, &material.member.name) != (me.id, &me.name) {
         return Err(format!("{}: the certificate is for another node: restart to become it", network.cert));

@@ -23,6 +23,7 @@ pub fn status(daemon: &Loop<'_>, now: Instant) -> Status {
         network: daemon.network.name.clone(),
         uptime_s: seconds(began, now),
         rss_kib: process::rss_kib(),
+        memory_kib: process::total_kib().unwrap_or(0),
         node: Identity { name: me.name.clone(), id: me.id },
         tap: daemon.tap.as_ref().map(tap),
         clock: clock(node.clock()),
@@ -85,6 +86,8 @@ fn tap(tap: &Tap) -> TapStatus {
 
 fn link(daemon: &Loop<'_>, began: Instant, link: &Link) -> LinkStatus {
     let active = active(daemon, link);
+    let theirs = link.connections.iter().filter_map(|(slot, _)| daemon.node.links().connection(*slot));
+    let rx_mtu = theirs.map(Connection::max_received).max().unwrap_or(0);
     let connections = link.connections.iter().filter_map(|(slot, _)| {
         let found = daemon.node.links().connection(*slot)?;
         let control = link.control(daemon.node.links().me().id) == Some(*slot);
@@ -98,6 +101,7 @@ fn link(daemon: &Loop<'_>, began: Instant, link: &Link) -> LinkStatus {
         rtt_us: active.map_or(0, |connection| microseconds(connection.rtt())),
         loss_permille: active.map_or(0, |connection| connection.loss_permille().into()),
         mtu: active.map_or(0, |connection| u16::try_from(connection.max_datagram()).unwrap_or(u16::MAX)),
+        rx_mtu: u16::try_from(rx_mtu).unwrap_or(u16::MAX),
         since_s: seconds(began, link.since),
         suspicions: link.suspicions,
         tx_bytes: link.tx_bytes,

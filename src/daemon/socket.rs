@@ -17,7 +17,7 @@ use smol::channel::{self, Sender};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Task};
 
-use super::{dot, table};
+use super::{doctor, dot, metrics, table};
 use crate::node::status::Status;
 use crate::sys::Error;
 use crate::sys::timer::Timer;
@@ -30,7 +30,7 @@ const REQUEST_MAX: usize = 4096;
 /// After an accept that failed (out of descriptors, say), nothing is accepted for this long.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether the status is wanted for programs, for people or as a picture.
+/// Whether the status is wanted for programs, for people, as a picture or for Prometheus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verb {
     /// `status`: JSON.
@@ -39,6 +39,10 @@ pub enum Verb {
     Table,
     /// `dot`: the graph for Graphviz.
     Dot,
+    /// `metrics`: Prometheus text.
+    Metrics,
+    /// `doctor`: what the status means.
+    Doctor,
 }
 
 /// A client waits for the status.
@@ -54,6 +58,8 @@ impl Request {
             Verb::Status => status.to_json() + "\n",
             Verb::Table => table::render(status),
             Verb::Dot => dot::render(status),
+            Verb::Metrics => metrics::render(status),
+            Verb::Doctor => doctor::render(status),
         };
         let _ = self.reply.try_send(text);
     }
@@ -129,7 +135,9 @@ async fn converse(mut stream: Async<UnixStream>, requests: Sender<Request>) -> i
         b"status" => ask(Verb::Status, &requests).await,
         b"table" => ask(Verb::Table, &requests).await,
         b"dot" => ask(Verb::Dot, &requests).await,
-        _ => "error: unknown request: expected status, table or dot\n".to_owned(),
+        b"metrics" => ask(Verb::Metrics, &requests).await,
+        b"doctor" => ask(Verb::Doctor, &requests).await,
+        _ => "error: unknown request: expected status, table, dot, metrics or doctor\n".to_owned(),
     };
     stream.write_all(text.as_bytes()).await
 }
@@ -237,6 +245,8 @@ mod tests {
             assert_eq!(json, sample::full().to_json() + "\n");
             assert_eq!(ask(&path, b"  table\r\nstatus\n"), table::render(&sample::full()));
             assert_eq!(ask(&path, b"dot\n"), dot::render(&sample::full()));
+            assert_eq!(ask(&path, b"metrics\n"), metrics::render(&sample::full()));
+            assert_eq!(ask(&path, b"doctor\n"), doctor::render(&sample::full()));
             for bad in [&b"\n"[..], b"stop\n", b"\xFF\0\n"] {
                 assert!(ask(&path, bad).starts_with("error: unknown request"));
             }

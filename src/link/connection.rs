@@ -85,6 +85,8 @@ pub struct Connection {
     /// A stage that must be over by then.
     deadline: Instant,
     max_datagram: usize,
+    /// Largest UDP payload that came on the path in use, bytes.
+    largest: usize,
     /// Bytes of DATAGRAM frames in the packet that the queue is filling now.
     filled: usize,
     pub(super) way: Way,
@@ -136,6 +138,7 @@ impl Connection {
             control: ControlStream::new(now),
             deadline: now + limits::DIAL_TIMEOUT,
             max_datagram: 0,
+            largest: 0,
             filled: 0,
             way: Way::default(),
             loss: LossMeter::default(),
@@ -176,6 +179,17 @@ impl Connection {
     /// Largest overlay datagram that the path carries now, bytes; 0 before the handshake.
     pub fn max_datagram(&self) -> usize {
         self.max_datagram
+    }
+
+    /// Largest overlay datagram that the path has shown to carry towards us, bytes: the peer searches for it as we do.
+    pub fn max_received(&self) -> usize {
+        let overhead = usize::from(self.quinn.current_mtu()).saturating_sub(self.max_datagram);
+        self.largest.saturating_sub(overhead)
+    }
+
+    /// A UDP payload of so many bytes came.
+    pub fn received(&mut self, bytes: usize) {
+        self.largest = self.largest.max(bytes);
     }
 
     /// Lost packets of the last minute or so, in thousandths.
@@ -349,6 +363,7 @@ impl Connection {
         let moved = core::mem::replace(&mut self.seen_at, self.quinn.remote_address()) != self.seen_at;
         if moved {
             self.rtt.forget();
+            self.largest = 0;
         }
         let measured = self.rtt.update(now, stats.frame_rx.acks, self.quinn.rtt());
         if measured && self.pings > 0 {

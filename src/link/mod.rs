@@ -328,6 +328,7 @@ impl Links {
             return;
         }
         self.scratch.clear();
+        let length = bytes.len();
         let endpoint = if role == Role::Server { &mut self.listener } else { &mut self.dialer };
         match endpoint.handle(now, remote, local, None, bytes, &mut self.scratch) {
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
@@ -335,6 +336,7 @@ impl Links {
                     && let Some(connection) = self.table.find_mut(slot)
                 {
                     connection.quinn.handle_event(event);
+                    connection.received(length);
                     self.table.touch(slot);
                     self.receive(now, slot);
                 }

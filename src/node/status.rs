@@ -21,6 +21,8 @@ pub struct Status {
     pub network: String,
     pub uptime_s: u64,
     pub rss_kib: u64,
+    /// That there is for the daemon; 0: not known.
+    pub memory_kib: u64,
     pub node: Identity,
     /// `None`: no L2 on this node.
     pub tap: Option<TapStatus>,
@@ -96,8 +98,9 @@ pub struct LinkStatus {
     pub reason: String,
     pub rtt_us: u64,
     pub loss_permille: u32,
-    /// Largest overlay datagram, bytes.
+    /// Largest overlay datagram, bytes: what is known of the way there, and of the way back.
     pub mtu: u16,
+    pub rx_mtu: u16,
     pub since_s: u64,
     /// How often a connection turned suspect: losses and stalls of the path.
     pub suspicions: u64,
@@ -181,6 +184,7 @@ impl Status {
             o.string("network", &self.network);
             o.number("uptime_s", self.uptime_s);
             o.number("rss_kib", self.rss_kib);
+            o.number("memory_kib", self.memory_kib);
             o.object("node", |o| {
                 o.string("name", &self.node.name);
                 o.number("id", self.node.id.value());
@@ -236,6 +240,7 @@ impl LinkStatus {
         o.number("rtt_us", self.rtt_us);
         o.number("loss_permille", self.loss_permille);
         o.number("mtu", self.mtu);
+        o.number("rx_mtu", self.rx_mtu);
         o.number("since_s", self.since_s);
         o.number("suspicions", self.suspicions);
         o.number("tx_bytes", self.tx_bytes);
@@ -310,6 +315,7 @@ pub(crate) mod sample {
             network: "home".into(),
             uptime_s: 12,
             rss_kib: 4100,
+            memory_kib: 61_440,
             node: Identity { name: "a".into(), id: id(1) },
             tap: Some(TapStatus {
                 name: "quicap0".into(),
@@ -365,6 +371,7 @@ pub(crate) mod sample {
             rtt_us: 24_100,
             loss_permille: 3,
             mtu: 1440,
+            rx_mtu: 1432,
             since_s: 9,
             suspicions: 2,
             tx_bytes: 1,
@@ -401,6 +408,7 @@ pub(crate) mod sample {
             rtt_us: 0,
             loss_permille: 0,
             mtu: 0,
+            rx_mtu: 0,
             since_s: 0,
             suspicions: 0,
             tx_bytes: 0,

@@ -21,7 +21,19 @@ pub struct Interface {
     pub mac: Option<MacAddr>,
     /// Name of the bridge that it is a port of.
     pub bridge: Option<String>,
+    /// Of a port of a bridge: what spanning tree lets it do, as `BR_STATE_...` of linux/if_bridge.h.
+    pub port: Option<u8>,
+    /// It is a bridge that speaks spanning tree.
+    pub stp: bool,
 }
+
+/// The port forwards; the states below it are on the way there, the one above it is blocked.
+pub const FORWARDING: u8 = 3;
+pub const BLOCKING: u8 = 4;
+
+/// `IFLA_BRPORT_STATE` and `IFLA_BR_STP_STATE` of linux/if_link.h, the same everywhere; libc has neither.
+const PORT_STATE: u16 = 1;
+const STP_STATE: u16 = 5;
 
 /// `struct ifinfomsg`: family, padding, type (2 bytes), index, flags, change (4 bytes each).
 const INFO: usize = size_of::<libc::ifinfomsg>();
@@ -41,7 +53,7 @@ impl Interface {
 /// that one is a port of, VLANs on top of it, VLANs on top of that bridge, and so on.
 pub fn leading_into(names: &[&str]) -> io::Result<Vec<u32>> {
     let mut rest = Vec::new();
-    Request::new(libc::RTM_GETLINK, &[0; INFO]).ask_all(|answer| rest.extend(Place::parse(answer)))?;
+    Request::new(libc::RTM_GETLINK, &[0; INFO]).ask_all(&mut |answer| rest.extend(Place::parse(answer)))?;
     let mut inside: Vec<u32> = rest
         .iter()
         .filter(|device| names.contains(&device.name.as_str()))
@@ -107,25 +119,43 @@ fn parse(answer: &[u8]) -> Option<Interface> {
     let flags = i32_at(answer, 8)?;
     let mut interface =
         Interface { index: number(answer, 4)?, up: flags & libc::IFF_UP != 0, ..Interface::default() };
-    let (mut master, mut bridge_port) = (None, false);
+    let mut master = None;
     for (kind, value) in attributes(answer.get(INFO..)?) {
         match kind {
             libc::IFLA_MTU => interface.mtu = i32_at(value, 0)? as u32,
             libc::IFLA_CARRIER => interface.carrier = value.first() == Some(&1),
             libc::IFLA_ADDRESS => interface.mac = value.try_into().ok().map(MacAddr),
             libc::IFLA_MASTER => master = number(value, 0),
-            libc::IFLA_LINKINFO => bridge_port = is_bridge_port(value),
+            libc::IFLA_LINKINFO => parse_kind(value, &mut interface),
             _ => {}
         }
     }
-    interface.bridge = master.filter(|_| bridge_port).and_then(name_of);
+    interface.bridge = master.filter(|_| interface.port.is_some()).and_then(name_of);
     Some(interface)
 }
 
-fn is_bridge_port(link_info: &[u8]) -> bool {
-    attributes(link_info).any(|(kind, value)| {
-        kind == libc::IFLA_INFO_SLAVE_KIND && value.strip_suffix(&[0]) == Some(b"bridge")
-    })
+/// What kind of device it is, and what kind of port: kinds come before what belongs to them.
+fn parse_kind(link_info: &[u8], interface: &mut Interface) {
+    let (mut bridge, mut port) = (false, false);
+    let is_bridge = |value: &[u8]| value.strip_suffix(&[0]) == Some(b"bridge");
+    let byte = |data, wanted| {
+        let found = attributes(data).find(|(kind, _)| *kind == wanted);
+        found.and_then(|(_, value)| value.first().copied())
+    };
+    for (kind, value) in attributes(link_info) {
+        match kind {
+            libc::IFLA_INFO_KIND => bridge = is_bridge(value),
+            libc::IFLA_INFO_SLAVE_KIND => {
+                port = is_bridge(value);
+                interface.port = port.then_some(0);
+            }
+            libc::IFLA_INFO_DATA if bridge => {
+                interface.stp = byte(value, STP_STATE).is_some_and(|on| on != 0)
+            }
+            libc::IFLA_INFO_SLAVE_DATA if port => interface.port = byte(value, PORT_STATE).or(Some(0)),
+            _ => {}
+        }
+    }
 }
 
 /// Name of the device with this number.

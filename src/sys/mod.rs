@@ -4,12 +4,14 @@
 //! comes from `libc`, which computes it for each architecture (MIPS encodes ioctls differently).
 #![allow(unsafe_code, reason = "system calls that no dependency wraps; each block says why it is sound")]
 
+pub mod address;
 mod bind;
 pub mod interface;
 pub mod lock;
 pub mod monitor;
 mod netlink;
 pub mod netns;
+pub mod packet;
 pub mod process;
 pub mod route;
 pub mod signal;

@@ -46,7 +46,7 @@ impl Request {
     }
 
     /// Asks about all things of a kind, and calls `each` with what stands behind the header of every answer.
-    pub(super) fn ask_all(self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    pub(super) fn ask_all(self, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let socket = self.send(libc::NLM_F_REQUEST | libc::NLM_F_DUMP)?;
         let mut buffer = vec![0; ANSWER_MAX];
         loop {
@@ -179,7 +179,7 @@ mod tests {
         let named = |name: &[u8]| Request::new(libc::RTM_GETLINK, &info).with(libc::IFLA_IFNAME, name).ask();
         let one = named(b"lo\0").unwrap();
         let mut all = Vec::new();
-        Request::new(libc::RTM_GETLINK, &info).ask_all(|link| all.push(i32_at(link, 4))).unwrap();
+        Request::new(libc::RTM_GETLINK, &info).ask_all(&mut |link| all.push(i32_at(link, 4))).unwrap();
         assert!(all.contains(&i32_at(&one, 4)), "{all:?}");
         assert_eq!(named(b"no-such-dev\0").unwrap_err().raw_os_error(), Some(libc::ENODEV));
     }

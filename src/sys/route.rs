@@ -57,7 +57,7 @@ fn parse(answer: &[u8]) -> Option<Route> {
     Some(Route { device: u32::try_from(device?).ok()?, source })
 }
 
-fn address(bytes: &[u8]) -> Option<IpAddr> {
+pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
     let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
