@@ -7,9 +7,10 @@ import { ROOT } from './server.js';
 export const golden = () => JSON.parse(fs.readFileSync(path.join(ROOT, 'tests/golden/status.json'), 'utf8'));
 
 export const report = {
-	checks: [
-		{ id: 'clock', result: 'ok', text: 'The clock is trusted', advice: '' },
-		{ id: 'links', result: 'fail', text: 'barn: no answer from 192.0.2.9:443', advice: 'Open UDP port 443 at barn' }
+	version: '0.1.0', network: 'home', warnings: 0, faults: 1,
+	findings: [
+		{ check: 'clock', result: 'ok', text: 'The clock is trusted', advice: '' },
+		{ check: 'peer', result: 'fault', text: 'barn: no answer from 192.0.2.9:443', advice: 'Open UDP port 443 at barn' }
 	]
 };
 

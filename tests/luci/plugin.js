@@ -16,12 +16,13 @@ const quietly = act => (...args) => {
 
 const modules = {
 	fs: {
+		mkdir: quietly(path => (fs.mkdirSync(path), true)),
 		mkdtemp: quietly(pattern => fs.mkdtempSync(pattern.replace(/X+$/, ''))),
 		readfile: quietly(path => fs.readFileSync(path, 'utf8')),
 		writefile: quietly((path, text) => (fs.writeFileSync(path, text), text.length)),
 		unlink: quietly(path => (fs.unlinkSync(path), true)),
 		rmdir: quietly(path => (fs.rmdirSync(path), true)),
-		stat: quietly(path => fs.statSync(path))
+		stat: quietly(path => ({ mtime: Math.floor(fs.statSync(path).mtimeMs / 1000) }))
 	}
 };
 
@@ -38,6 +39,7 @@ const functions = {
 	lc: text => text.toLowerCase(),
 	json: text => JSON.parse(text),
 	type: value => typeof value,
+	time: () => Math.floor(Date.now() / 1000),
 	system: (command, timeout) => spawnSync('/bin/sh', [ '-c', command ], { timeout }).status
 };
 

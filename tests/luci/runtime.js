@@ -242,6 +242,8 @@ const loaded = { baseclass: Base, view, dom, rpc, uci, ui, poll, uqr, form };
 
 window.L = { resource: path => `/luci-static/resources/${path}`, hasViewPermission: () => !window.looks_only };
 
+window.load_module = load;
+
 async function load(name) {
 	if (loaded[name])
 		return loaded[name];
@@ -251,10 +253,7 @@ async function load(name) {
 	for (const [ module ] of wanted)
 		modules.push(await load(module));
 	const Class = new Function(...wanted.map(([ , alias ]) => alias), `${source}\n//# sourceURL=${name}`)(...modules);
-	loaded[name] = new Class();
-	if (name == "quicap.mesh")
-		L.mesh = loaded[name];
-	return loaded[name];
+	return loaded[name] = new Class();
 }
 
 window.open_view = async name => {

@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { load } from './plugin.js';
 
-export const ROOT = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../..');
+export const ROOT = path.resolve(path.dirname(new URL(import.meta.url).pathname), '../..');
 export const APP = path.join(ROOT, 'openwrt/luci-app-quicap');
 export const PROGRAM = process.env.QUICAP ?? path.join(ROOT, 'target/debug/quicap');
 export const ACL = JSON.parse(fs.readFileSync(path.join(APP, 'root/usr/share/rpcd/acl.d/luci-app-quicap.json'), 'utf8'));
@@ -56,13 +56,14 @@ export class Router {
 		// Answers of a daemon are files that the tests write; all else the program says itself.
 		fs.writeFileSync(this.at('quicap'), `#!/bin/sh
 case "$1" in
-status|doctor) cat "${this.home}/$1.$2.json" 2>/dev/null || { echo "quicap: no daemon of network '$2'" >&2; exit 1; } ;;
+doctor) sleep 1; cat "${this.home}/$1.$2.json"; exit 1 ;;
+status) cat "${this.home}/$1.$2.json" 2>/dev/null || { echo "quicap: no daemon of network '$2'" >&2; exit 1; } ;;
 check) exec "${PROGRAM}" check --config "${this.home}/config.quicap" ;;
 *) exec "${PROGRAM}" "$@" ;;
 esac
 `, { mode: 0o755 });
 		fs.writeFileSync(this.at('init'), `#!/bin/sh\necho "$@" >>"${this.home}/restarts"\n`, { mode: 0o755 });
-		this.plugin = load({ PROGRAM: this.at('quicap'), INIT: this.at('init'), KEYS: this.at('keys'), CAS: this.at('cas') });
+		this.plugin = load({ PROGRAM: this.at('quicap'), INIT: this.at('init'), KEYS: this.at('keys'), CAS: this.at('cas'), RUN: this.at('run') });
 	}
 
 	at(name) {

@@ -93,8 +93,8 @@ test('stations are found by address and by node, and no answer is too long', () 
 test('the doctor examines when asked', () => looked_at(golden(), {}, async page => {
 	router.says('doctor', 'home', report);
 	await page.click('button:has-text("Examine")');
-	await page.waitForSelector('#quicap-doctor [data-state="fail"]');
-	assert.match(await page.innerText('#quicap-doctor'), /failed\s+barn: no answer from 192\.0\.2\.9:443\s+Open UDP port 443 at barn/);
+	await page.waitForSelector('#quicap-doctor [data-state="fault"]');
+	assert.match(await page.innerText('#quicap-doctor'), /fault\s+barn: no answer from 192\.0\.2\.9:443\s+Open UDP port 443 at barn/);
 }));
 
 test('a restart is offered when an option waits for it, and done when confirmed', () => {
@@ -118,7 +118,7 @@ test('names that are HTML stay text everywhere', () => {
 	status.drops[HOSTILE] = 1;
 	status.events.push({ at_s: 10, text: `${HOSTILE} restart to apply it` });
 	return looked_at(status, {}, async page => {
-		router.says('doctor', 'home', { checks: [ { id: HOSTILE, result: HOSTILE, text: HOSTILE, advice: HOSTILE } ] });
+		router.says('doctor', 'home', { findings: [ { check: HOSTILE, result: HOSTILE, text: HOSTILE, advice: HOSTILE } ] });
 		await page.click('button:has-text("Examine")');
 		await page.waitForSelector('#quicap-doctor td');
 		await page.fill('#quicap-find', '<img');
@@ -133,8 +133,9 @@ for (const [ shape, fan ] of [ [ 'a star', 250 ], [ 'a tree', 6 ], [ 'a deep tre
 	test(`250 nodes, ${shape}, are drawn within a second and no name lies upon another`, t => looked_at(golden(), {}, async page => {
 		const status = grown(250, fan);
 		const ms = await page.evaluate(async status => {
+			const mesh = await window.load_module('quicap.mesh');
 			const before = performance.now();
-			const { picture } = L.mesh.draw(status, () => {});
+			const { picture } = mesh.draw(status, () => {});
 			document.querySelector('.quicap-frame').replaceChildren(picture);
 			picture.getBoundingClientRect();
 			await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)));

@@ -13,9 +13,8 @@ function states() {
 		connecting: _('connecting'),
 		down: _('down'),
 		ok: _('good'),
-		warn: _('warning'),
-		fail: _('failed'),
-		skip: _('skipped'),
+		warning: _('warning'),
+		fault: _('fault'),
 		valid: _('valid'),
 		expired: _('expired'),
 		revoked: _('revoked')

@@ -13,7 +13,7 @@ return baseclass.extend({
 	status: method('luci.quicap', 'status', 'network'),
 	macs: method('luci.quicap', 'macs', 'network', 'search'),
 	files: method('luci.quicap', 'files', 'network'),
-	doctor: method('luci.quicap', 'doctor', 'network'),
+	doctor: method('luci.quicap', 'doctor', 'network', 'begin'),
 	check: method('luci.quicap', 'check'),
 
 	request: method('luci.quicap.node', 'request', 'network', 'name', 'new_key'),

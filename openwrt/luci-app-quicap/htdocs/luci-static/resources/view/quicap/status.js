@@ -13,7 +13,7 @@ const EVERY_S = 3;
 const EVENTS_MAX = 64;
 
 function fact(title, ...words) {
-	return E('div', {}, [ E('dt', {}, [ title ]), E('dd', {}, words) ]);
+	return E('div', {}, [ E('dt', {}, [ title ]), E('dd', {}, [ ...words ]) ]);
 }
 
 function device(tap) {
@@ -101,7 +101,7 @@ function findings(report) {
 	if (report.error)
 		return format.alert(report.error, 'danger');
 	return format.table([ _('Result'), _('Finding'), _('Advice') ],
-		report.checks.map(line => [ format.badge(line.result), line.text, line.advice || '-' ]));
+		report.findings.map(line => [ format.badge(line.result), line.text, line.advice || '-' ]));
 }
 
 // The way to a node, in words.
@@ -241,8 +241,12 @@ return view.extend({
 		});
 	},
 
+	// Takes some seconds; the router is asked each second whether it has done.
 	examine: function() {
-		return router.doctor(this.network).then(report => this.doctor.replaceChildren(findings(report)));
+		const pause = () => new Promise(resolve => window.setTimeout(resolve, 1000));
+		const show = report => report.running ? pause().then(() => router.doctor(this.network, false)).then(show)
+			: this.doctor.replaceChildren(findings(report));
+		return router.doctor(this.network, true).then(show);
 	},
 
 	ask_restart: function() {
