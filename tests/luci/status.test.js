@@ -53,6 +53,10 @@ test('a link that dies turns red on the page and in the picture, with its reason
 	assert.equal(await color(line), red);
 	assert.match(await page.innerText('tr:has-text("office")'), /down\s+no answer for 5 s/);
 	assert.match(await line.locator('title').textContent(), /no answer for 5 s/);
+	cut.links[0].state = 'connecting';
+	router.says('status', 'home', cut);
+	await page.waitForSelector('tr:has-text("office") :text-is("connecting")');
+	assert.equal(await color(line), red);
 }));
 
 test('the way to a node is shown when it is chosen by click, key or name', () => looked_at(golden(), {}, async page => {
@@ -68,6 +72,21 @@ test('the way to a node is shown when it is chosen by click, key or name', () =>
 	await page.fill('#quicap-find', '');
 	assert.match(await words(), /^Choose a node/);
 }));
+
+test('a dead link to a node that is reached another way does not run through the nodes between', () => {
+	const status = grown(4, 1);
+	status.links.push({ ...golden().links[1], name: 'site-4', id: 4 });
+	return looked_at(status, {}, async page => {
+		const through = await page.$eval('[data-line="1 4"] path', path => {
+			const circles = [ 'site-2', 'site-3' ].map(name => document.querySelector(`[data-node="${name}"] circle`));
+			const points = Array.from({ length: 50 }, (_, at) => path.getPointAtLength(path.getTotalLength() * at / 50));
+			return circles.some(circle => points.some(point => Math.hypot(point.x - circle.cx.baseVal.value, point.y - circle.cy.baseVal.value) < 12));
+		});
+		assert.equal(through, false);
+		const [ frame, line ] = [ await page.locator('.quicap-mesh').boundingBox(), await page.locator('[data-line="1 4"] path').boundingBox() ];
+		assert.ok(line.x >= frame.x && line.x + line.width <= frame.x + frame.width);
+	});
+});
 
 test('a daemon that does not run is said, and is seen when it comes', async () => {
 	fs.unlinkSync(router.at('status.home.json'));

@@ -53,8 +53,13 @@ return baseclass.extend({
 		return Math.floor((Date.parse(date) - Date.now()) / 86400000);
 	},
 
-	badge: function(state) {
-		return E('span', { 'class': 'quicap-badge quicap-' + state, 'data-state': state }, [ states()[state] || state ]);
+	// A link that is dialed again and again without success is as good as down.
+	shade: function(link) {
+		return link.state == 'connecting' && link.reason ? 'down' : link.state;
+	},
+
+	badge: function(state, shade) {
+		return E('span', { 'class': 'quicap-badge quicap-' + (shade || state), 'data-state': shade || state }, [ states()[state] || state ]);
 	},
 
 	// A table that becomes a list of cards on a phone. `rows` are arrays of text or elements.

@@ -113,14 +113,6 @@ function place(rings, weight, few) {
 	});
 }
 
-// What all of it takes, names included.
-function extent(nodes, few) {
-	const margin = few ? 58 : 112;
-	const [ xs, ys ] = [ 'x', 'y' ].map(axis => [ ...nodes.values() ].map(node => node[axis]));
-	const [ left, top ] = [ Math.min(...xs) - margin, Math.min(...ys) - margin ];
-	return [ left, top, Math.max(...xs) + margin - left, Math.max(...ys) + margin - top ];
-}
-
 function layout(status) {
 	const nodes = nodes_of(status);
 	const { root, rim } = grow(status, nodes);
@@ -139,7 +131,25 @@ function lines_of(status, nodes) {
 		const at = pair(String(status.node.id), link.key);
 		lines.set(at, { a: String(status.node.id), b: link.key, ...lines.get(at), link });
 	}
-	return [ ...lines ].filter(([ , line ]) => nodes.has(line.a) && nodes.has(line.b));
+	const drawn = [ ...lines ].filter(([ , line ]) => nodes.has(line.a) && nodes.has(line.b));
+	drawn.forEach(([ , line ]) => bend(line, nodes.get(line.a), nodes.get(line.b)));
+	return drawn;
+}
+
+// Straight from a node to those that hang below it. Any other line is bowed, or it would run through the nodes between.
+function bend(line, a, b) {
+	const bow = a.below.includes(b) || b.below.includes(a) ? 0 : 0.3;
+	line.by = { x: (a.x + b.x) / 2 + bow * (a.y - b.y), y: (a.y + b.y) / 2 + bow * (b.x - a.x) };
+	line.middle = { x: (a.x + b.x) / 4 + line.by.x / 2, y: (a.y + b.y) / 4 + line.by.y / 2 };
+}
+
+// What all of it takes, names included.
+function extent(nodes, lines, few) {
+	const margin = few ? 58 : 112;
+	const points = [ ...nodes.values(), ...lines.map(([ , line ]) => line.middle) ];
+	const [ xs, ys ] = [ 'x', 'y' ].map(axis => points.map(point => point[axis]));
+	const [ left, top ] = [ Math.min(...xs) - margin, Math.min(...ys) - margin ];
+	return [ left, top, Math.max(...xs) + margin - left, Math.max(...ys) + margin - top ];
 }
 
 function line_words(line, nodes) {
@@ -152,14 +162,9 @@ function line_words(line, nodes) {
 	return words.filter(Boolean).join('\n');
 }
 
-// A line that is on nobody's way is bowed, or it would run through the nodes between.
-function curve(a, b, is_bowed) {
-	const bow = is_bowed ? 0.25 : 0;
-	return { x: (a.x + b.x) / 2 + bow * (a.y - b.y), y: (a.y + b.y) / 2 + bow * (b.x - a.x) };
-}
-
 // The round trip, and below it the loss if there is any.
-function numbers(line, x, y) {
+function numbers(line) {
+	const { x, y } = line.middle;
 	const us = line.link ? line.link.rtt_us : line.edge.cost_us;
 	const loss = line.link ? line.link.loss_permille : 0;
 	return svg('text', { 'class': 'quicap-told' }, [
@@ -170,15 +175,14 @@ function numbers(line, x, y) {
 
 function draw_line(at, line, nodes, is_told) {
 	const [ a, b ] = [ nodes.get(line.a), nodes.get(line.b) ];
-	const state = line.link ? line.link.state : 'far';
+	const state = line.link ? format.shade(line.link) : 'far';
 	const is_used = line.edge && line.edge.used;
-	const bend = curve(a, b, !line.link && !is_used);
 	const group = svg('g', { 'class': 'quicap-line quicap-' + state + (is_used ? ' quicap-used' : ''), 'data-line': at, 'data-state': state }, [
 		svg('title', {}, [ line_words(line, nodes) ]),
-		svg('path', { 'd': 'M%f %fQ%f %f %f %f'.format(a.x, a.y, bend.x, bend.y, b.x, b.y) })
+		svg('path', { 'd': 'M%f %fQ%f %f %f %f'.format(a.x, a.y, line.by.x, line.by.y, b.x, b.y) })
 	]);
 	if (is_told)
-		group.appendChild(numbers(line, (a.x + b.x) / 4 + bend.x / 2, (a.y + b.y) / 4 + bend.y / 2));
+		group.appendChild(numbers(line));
 	return group;
 }
 
@@ -194,7 +198,7 @@ function name_place(node, few) {
 }
 
 function draw_node(node, few, select) {
-	const state = node.here ? 'here' : node.link && !node.reachable ? node.link.state : node.reachable ? 'reached' : 'lost';
+	const state = node.here ? 'here' : node.link && !node.reachable ? format.shade(node.link) : node.reachable ? 'reached' : 'lost';
 	const choose = () => select(node.key);
 	const group = svg('g', { 'class': 'quicap-node quicap-' + state, 'data-node': node.name, 'data-key': node.key, 'tabindex': 0, 'role': 'button' }, [
 		svg('title', {}, [ node.name ]),
@@ -229,7 +233,7 @@ return baseclass.extend({
 	draw: function(status, select) {
 		const { nodes, few } = layout(status);
 		const lines = lines_of(status, nodes);
-		const box = extent(nodes, few);
+		const box = extent(nodes, lines, few);
 		const is_told = lines.length <= EDGES_TOLD;
 		const picture = svg('svg', {
 			'class': 'quicap-mesh', 'viewBox': box.join(' '), 'width': box[2], 'height': box[3],

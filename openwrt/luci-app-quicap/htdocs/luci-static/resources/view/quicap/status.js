@@ -62,7 +62,7 @@ function links(status) {
 	const titles = [ _('Peer'), _('State'), _('Reason'), _('Round trip'), _('Loss'), _('MTU'), _('Since'), _('Sent'), _('Received'), _('Way') ];
 	return format.table(titles, status.links.map(link => [
 		link.id ? '%s (%d)'.format(link.name, link.id) : link.name,
-		format.badge(link.state),
+		format.badge(link.state, format.shade(link)),
 		link.reason || '-',
 		format.milliseconds(link.rtt_us),
 		format.percent(link.loss_permille),
