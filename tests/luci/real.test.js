@@ -128,7 +128,9 @@ test('the TAP goes into the bridge, after the change was shown', options, async 
 test('the doctor examines the router', options, async () => {
 	await click('Examine');
 	await page.waitForSelector('#quicap-doctor [data-state="ok"]', { timeout: SLOW });
+	await page.setViewportSize({ width: 1200, height: 1300 });
 	await picture('status');
+	await page.setViewportSize({ width: 1200, height: 1000 });
 });
 
 test('a cut link turns red with its reason, and the other way is shown', options, async () => {

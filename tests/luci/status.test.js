@@ -113,7 +113,7 @@ test('the doctor examines when asked', () => looked_at(golden(), {}, async page 
 	router.says('doctor', 'home', report);
 	await page.click('button:has-text("Examine")');
 	await page.waitForSelector('#quicap-doctor [data-state="fault"]');
-	assert.match(await page.innerText('#quicap-doctor'), /fault\s+barn: no answer from 192\.0\.2\.9:443\s+Open UDP port 443 at barn/);
+	assert.match(await page.innerText('#quicap-doctor'), /fault\s+peer\s+barn: no answer from 192\.0\.2\.9:443\s+Open UDP port 443 at barn/);
 }));
 
 test('a restart is offered when an option waits for it, and done when confirmed', () => {

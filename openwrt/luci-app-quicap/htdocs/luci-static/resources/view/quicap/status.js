@@ -100,8 +100,8 @@ function events(status) {
 function findings(report) {
 	if (report.error)
 		return format.alert(report.error, 'danger');
-	return format.table([ _('Result'), _('Finding'), _('Advice') ],
-		report.findings.map(line => [ format.badge(line.result), line.text, line.advice || '-' ]));
+	return format.table([ _('Result'), _('Check'), _('Finding'), _('Advice') ],
+		report.findings.map(line => [ format.badge(line.result), line.check, line.text, line.advice || '-' ]));
 }
 
 // The way to a node, in words.
