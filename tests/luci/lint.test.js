@@ -1,0 +1,97 @@
+// What must fit together in the package luci-app-quicap, by its text alone. BLESS=1 rewrites the template of translations.
+// Read first: docs/luci.md.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { load } from './plugin.js';
+import { ACL, APP } from './server.js';
+import { TEMPLATE, asked, languages, scripts, template, translations } from './words.js';
+
+const sources = scripts().map(file => fs.readFileSync(file, 'utf8')).join('\n');
+const plugin = load({});
+const MENU = JSON.parse(fs.readFileSync(path.join(APP, 'root/usr/share/luci/menu.d/luci-app-quicap.json'), 'utf8'));
+
+// `SCOPE OBJECT` or `ubus OBJECT METHOD` of all groups, with the verbs that they stand under.
+function entries() {
+	const found = [];
+	for (const [ group, verbs ] of Object.entries(ACL))
+		for (const verb of [ 'read', 'write' ])
+			for (const [ scope, objects ] of Object.entries(verbs[verb] ?? {}))
+				for (const [ object, functions ] of Array.isArray(objects) ? objects.map(name => [ name, [ verb ] ]) : Object.entries(objects))
+					functions.forEach(name => found.push({ group, verb, scope, object, name }));
+	return found;
+}
+
+test('no right is given by a wildcard, and only calls and files of configuration are given', () => {
+	assert.doesNotMatch(JSON.stringify(ACL), /[*?]/);
+	for (const { scope, object, name } of entries()) {
+		assert.match(`${object} ${name}`, /^[a-z._]+ [a-z_]+$/);
+		assert.ok([ 'ubus', 'uci' ].includes(scope), scope);
+	}
+});
+
+test('every method of the plugin is in one list, and every list names methods that are called', () => {
+	const given = entries().filter(entry => entry.scope == 'ubus').map(({ object, name }) => `${object} ${name}`);
+	const made = Object.entries(plugin).flatMap(([ object, methods ]) => Object.keys(methods).map(name => `${object} ${name}`));
+	const declared = [ ...sources.matchAll(/method\('([\w.]+)', '(\w+)'/g) ].map(([ , object, name ]) => `${object} ${name}`);
+	assert.deepEqual(given.sort(), made.sort());
+	assert.deepEqual(declared.sort(), made);
+	for (const [ , name ] of given.map(entry => entry.split(' ')))
+		assert.match(sources, new RegExp(`router\\.(ca\\.)?${name}\\(`), name);
+});
+
+test('methods take the arguments that the pages give', () => {
+	for (const [ , object, name, params ] of sources.matchAll(/method\('([\w.]+)', '(\w+)'((?:,\s*'\w+')*)\)/g))
+		assert.deepEqual([ ...params.matchAll(/'(\w+)'/g) ].map(([ , param ]) => param).sort(), Object.keys(plugin[object][name].args ?? {}).sort(), name);
+});
+
+test('what changes something is granted by writing, what only tells by reading', () => {
+	const writes = [ 'request', 'install', 'restart', 'init', 'sign', 'revoke' ];
+	for (const { verb, scope, name } of entries())
+		if (scope == 'ubus')
+			assert.equal(verb, writes.includes(name) ? 'write' : 'read', name);
+	const network = entries().filter(({ object }) => object == 'network');
+	assert.deepEqual(network.map(({ group, verb }) => `${group} ${verb}`), Array(2).fill('luci-app-quicap-bridge write'));
+});
+
+test('every file of configuration that a list names is used', () => {
+	const used = new Set([ ...sources.matchAll(/uci\.load\('(\w+)'\)/g) ].map(([ , name ]) => name));
+	for (const { scope, object } of entries())
+		assert.ok(scope != 'uci' || used.has(object), object);
+});
+
+test('menu entries lead to pages and ask for groups that exist', () => {
+	const views = Object.values(MENU).filter(entry => entry.action.type == 'view');
+	assert.equal(views.length, 4);
+	for (const entry of views)
+		assert.ok(fs.existsSync(path.join(APP, `htdocs/luci-static/resources/view/${entry.action.path}.js`)), entry.title);
+	for (const group of Object.values(MENU).flatMap(entry => entry.depends?.acl ?? []))
+		assert.ok(ACL[group], group);
+});
+
+test('text is put into elements in arrays, since LuCI takes a bare string for HTML', () => {
+	// E('p', {}, text) or E('p', text) instead of E('p', {}, [ text ]); innerHTML is for the QR code alone.
+	assert.doesNotMatch(sources, /\bE\('\w+', (?:\{[^{}]*\}, )?(?:'|_\(|`|[\w.]+\))/);
+	assert.equal(sources.match(/innerHTML|insertAdjacentHTML|document\.write/g).length, 1);
+	assert.match(sources, /code\.innerHTML = uqr\.renderSVG\(/);
+});
+
+test('the template has every text that is asked for, and no other', () => {
+	if (process.env.BLESS)
+		fs.writeFileSync(TEMPLATE, template());
+	assert.equal(fs.readFileSync(TEMPLATE, 'utf8'), template());
+	assert.ok(asked().size > 100);
+});
+
+for (const file of languages())
+	test(`${path.basename(path.dirname(file))} has a translation of every text, with the same places for values`, () => {
+		const known = translations(file);
+		assert.deepEqual([ ...known.keys() ].sort(), [ ...asked().keys() ].sort());
+		const places = text => (text.match(/%[sd%]/g) ?? []).join(' ');
+		for (const [ text, translated ] of known) {
+			assert.notEqual(translated, '', text);
+			assert.equal(places(translated), places(text), text);
+		}
+	});
