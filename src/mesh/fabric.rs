@@ -141,8 +141,7 @@ impl Fabric {
         if registry.emit(self.me, Form::Whole, &mut node) {
             self.tell(bit(place.slot), node);
         }
-        self.tell_summary(place.slot);
-        self.tell_cost(place.slot);
+        self.tell_anew(place.slot);
         true
     }
 
@@ -228,8 +227,14 @@ impl Fabric {
     /// Messages to that neighbor may have been lost: it is told anew what there is.
     pub fn handle_resync(&mut self, link: LinkId) {
         if let Some(slot) = self.slot_of(link) {
-            self.tell_summary(slot);
+            self.tell_anew(slot);
         }
+    }
+
+    /// What a neighbor needs that may know nothing of what was said before.
+    pub(super) fn tell_anew(&mut self, slot: u8) {
+        self.tell_summary(slot);
+        self.tell_cost(slot);
     }
 
     /// A message found no room on its way to that neighbor.

@@ -356,7 +356,7 @@ impl Fabric {
         }
         if self.sync.behind.1.is_some_and(|due| due <= now) {
             let behind = core::mem::take(&mut self.sync.behind).0 & self.neighbors.up();
-            (0..SLOTS as u8).filter(|slot| behind & bit(*slot) != 0).for_each(|slot| self.tell_summary(slot));
+            (0..SLOTS as u8).filter(|slot| behind & bit(*slot) != 0).for_each(|slot| self.tell_anew(slot));
         }
         self.ask_all(now);
         // One in a turn: each costs a check of a signature.
