@@ -141,7 +141,7 @@ impl Fabric {
         if registry.emit(self.me, Form::Whole, &mut node) {
             self.tell(bit(place.slot), node);
         }
-        self.tell_anew(place.slot);
+        self.tell_anew(now, place.slot);
         true
     }
 
@@ -217,23 +217,23 @@ impl Fabric {
         self.tell(bit(slot), message);
     }
 
-    pub(super) fn tell_summary(&mut self, slot: u8) {
-        let rows: heapless::Vec<_, NODES> = self.topology.summary().collect();
+    pub(super) fn tell_summary(&mut self, now: Instant, slot: u8) {
+        let rows: heapless::Vec<_, NODES> = self.topology.summary(now).collect();
         let (mut buffer, mut message) = Default::default();
         Message::Summary(List::of(&rows, &mut buffer)).emit(&mut message);
         self.tell(bit(slot), message);
     }
 
     /// Messages to that neighbor may have been lost: it is told anew what there is.
-    pub fn handle_resync(&mut self, link: LinkId) {
+    pub fn handle_resync(&mut self, now: Instant, link: LinkId) {
         if let Some(slot) = self.slot_of(link) {
-            self.tell_anew(slot);
+            self.tell_anew(now, slot);
         }
     }
 
     /// What a neighbor needs that may know nothing of what was said before.
-    pub(super) fn tell_anew(&mut self, slot: u8) {
-        self.tell_summary(slot);
+    pub(super) fn tell_anew(&mut self, now: Instant, slot: u8) {
+        self.tell_summary(now, slot);
         self.tell_cost(slot);
     }
 

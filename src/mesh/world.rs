@@ -201,7 +201,7 @@ impl World {
 
     fn resync(&mut self, from: usize, to: usize) {
         let [(site, link), _] = self.ports(from, to);
-        self.sites[site].fabric.handle_resync(link);
+        self.sites[site].fabric.handle_resync(self.now, link);
         self.drain(site);
     }
 
@@ -520,6 +520,20 @@ fn a_cost_that_was_lost_with_a_connection_is_told_again_by_the_next() {
     world.resync(1, 0);
     world.run(1000);
     assert_eq!(cost(&world), 1000);
+}
+
+#[test]
+fn who_is_linked_while_others_are_heard_of_learns_of_them_at_once() {
+    for ms in [11, 14, 30, 90] {
+        let mut world = World::new(3, &[]);
+        world.run(1000);
+        world.link(2, 1, Duration::from_millis(10));
+        // The third knows the second by now, and may not have found the way to it.
+        world.run(ms);
+        world.link(2, 0, Duration::from_millis(10));
+        world.run(1500);
+        assert!(world.agrees() && world.fabric(0).route(node(2)).is_some(), "{ms} ms later");
+    }
 }
 
 #[test]
