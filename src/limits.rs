@@ -151,6 +151,9 @@ pub const SEARCH_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Neighbors compare their databases this often, and complete them when they differed so often in a row (protocol).
 pub const DIGEST_EVERY: Duration = Duration::from_secs(30);
 pub const DIGEST_MISSES: u8 = 2;
+/// A node of which something was heard stands in SUMMARYs for this long though no path leads to it, or not any more: our own
+/// announcement of the link to it and the next search may be some 150 ms away.
+pub const NEWS_FOR: Duration = Duration::from_secs(1);
 /// A neighbor that could not be told something is told anew what there is after this long.
 pub const RESYNC_AFTER: Duration = Duration::from_secs(1);
 /// What is missing of one node is asked for this often (protocol), and of one neighbor no more than this at a time: answers

@@ -21,6 +21,8 @@ pub struct Cost {
     theirs: u16,
     /// How often it has said so since then.
     heard: Option<(Instant, u8)>,
+    /// It said so too often, and the last of it was told to nobody yet.
+    owes: bool,
 }
 
 /// Changes of the other end's mind that count within [`COST_PAUSE`]; what it says beyond is told later.
@@ -40,7 +42,17 @@ impl Cost {
         if tells {
             (self.told, self.told_at, self.differs) = (self.measured, Some(now), None);
         }
-        tells
+        tells || self.pays(now)
+    }
+
+    /// True, once: what the other end said too often may be told now.
+    fn pays(&mut self, now: Instant) -> bool {
+        let since = self.heard.map(|(since, _)| since);
+        let pays = self.owes && !is_within(now, since, COST_PAUSE);
+        if pays {
+            (self.heard, self.owes) = (Some((now, 1)), false);
+        }
+        pays
     }
 
     fn is_less_than_at_first(&self, now: Instant) -> bool {
@@ -73,7 +85,8 @@ impl Cost {
         let is_over = now.saturating_duration_since(since) >= COST_PAUSE;
         let (since, count) = if is_over { (now, 1) } else { (since, count.saturating_add(1)) };
         self.heard = Some((since, count));
-        count <= HEARD
+        self.owes = count > HEARD;
+        !self.owes
     }
 
     /// What this end measured when it last told.
@@ -160,6 +173,9 @@ mod tests {
         // A mind that changes all the time is heard three times in ten seconds.
         let heard = [200, 70, 200, 70].map(|theirs| cost.handle_theirs(t, theirs));
         assert_eq!(heard, [true, true, false, false]);
+        let own = Duration::from_micros(40);
+        let told = [COST_PAUSE / 2, COST_PAUSE, COST_PAUSE].map(|time| cost.handle_rtt(t + time, own));
+        assert_eq!((told, cost.of_both()), ([false, true, false], 70), "the last of it is told later");
         assert!(cost.handle_theirs(t + COST_PAUSE, 200));
         cost.handle_up(t, Duration::from_secs(60));
         assert_eq!(cost.of_both(), COST_MAX);

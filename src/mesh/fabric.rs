@@ -141,8 +141,7 @@ impl Fabric {
         if registry.emit(self.me, Form::Whole, &mut node) {
             self.tell(bit(place.slot), node);
         }
-        self.tell_summary(place.slot);
-        self.tell_cost(place.slot);
+        self.tell_anew(now, place.slot);
         true
     }
 
@@ -218,18 +217,24 @@ impl Fabric {
         self.tell(bit(slot), message);
     }
 
-    pub(super) fn tell_summary(&mut self, slot: u8) {
-        let rows: heapless::Vec<_, NODES> = self.topology.summary().collect();
+    pub(super) fn tell_summary(&mut self, now: Instant, slot: u8) {
+        let rows: heapless::Vec<_, NODES> = self.topology.summary(now).collect();
         let (mut buffer, mut message) = Default::default();
         Message::Summary(List::of(&rows, &mut buffer)).emit(&mut message);
         self.tell(bit(slot), message);
     }
 
     /// Messages to that neighbor may have been lost: it is told anew what there is.
-    pub fn handle_resync(&mut self, link: LinkId) {
+    pub fn handle_resync(&mut self, now: Instant, link: LinkId) {
         if let Some(slot) = self.slot_of(link) {
-            self.tell_summary(slot);
+            self.tell_anew(now, slot);
         }
+    }
+
+    /// What a neighbor needs that may know nothing of what was said before.
+    pub(super) fn tell_anew(&mut self, now: Instant, slot: u8) {
+        self.tell_summary(now, slot);
+        self.tell_cost(slot);
     }
 
     /// A message found no room on its way to that neighbor.

@@ -1,16 +1,22 @@
 //! What two nodes compare of what they know, and what one of them lacks: SUMMARY, REQUEST and DIGEST.
 //! Does not send. Read first: docs/protocol.md, "The database".
 
+use std::time::Instant;
+
 use super::graph::mix;
 use super::topology::{Member, Topology};
+use crate::limits::NEWS_FOR;
 use crate::types::NodeId;
 use crate::wire::announce::FRAGMENTS;
 use crate::wire::database::{Known, WANTS_LINKS, WANTS_NODE, Wanted};
 
 impl Topology {
-    /// All nodes within reach, as SUMMARY lists them.
-    pub fn summary(&self) -> impl Iterator<Item = Known> {
-        self.reached().map(|member| self.known(member))
+    /// All nodes within reach, as SUMMARY lists them; and those that are so new that they may be within reach with the next
+    /// search: what came before a link was up is not handed on over it.
+    pub fn summary(&self, now: Instant) -> impl Iterator<Item = Known> {
+        let is_near = move |lost: Instant| now.saturating_duration_since(lost) < NEWS_FOR;
+        let told = self.members.iter().filter(move |member| member.lost.is_none_or(is_near));
+        told.map(|member| self.known(member))
     }
 
     /// What DIGEST says: the same at two nodes that know the same of the same nodes within reach.
@@ -56,8 +62,6 @@ impl Topology {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::super::graph::Transit;
     use super::super::graph::tests::node;
     use super::super::topology::tests::{Random, kept, lsa, start};
@@ -65,10 +69,10 @@ mod tests {
 
     /// Sends what the other wants; false: it wants nothing.
     fn complete(from: &Topology, to: &mut Topology, t: Instant) -> bool {
-        let wanted: std::vec::Vec<Wanted> = from.summary().filter_map(|known| to.wanted(&known)).collect();
+        let wanted: std::vec::Vec<Wanted> = from.summary(t).filter_map(|known| to.wanted(&known)).collect();
         for wanted in &wanted {
             let id = wanted.id;
-            let known = from.summary().find(|known| known.id == id).expect("listed");
+            let known = from.summary(t).find(|known| known.id == id).expect("listed");
             if wanted.what & WANTS_NODE != 0 {
                 to.handle_node(t, id, (known.epoch, known.node), Transit::Yes);
             }

@@ -343,7 +343,7 @@ impl Fabric {
         }
         let is_same = digest == self.topology.digest();
         if self.is_settled() && self.sync.misses(slot, is_same) {
-            self.tell_summary(slot);
+            self.tell_summary(now, slot);
         }
     }
 
@@ -356,7 +356,9 @@ impl Fabric {
         }
         if self.sync.behind.1.is_some_and(|due| due <= now) {
             let behind = core::mem::take(&mut self.sync.behind).0 & self.neighbors.up();
-            (0..SLOTS as u8).filter(|slot| behind & bit(*slot) != 0).for_each(|slot| self.tell_summary(slot));
+            (0..SLOTS as u8)
+                .filter(|slot| behind & bit(*slot) != 0)
+                .for_each(|slot| self.tell_anew(now, slot));
         }
         self.ask_all(now);
         // One in a turn: each costs a check of a signature.

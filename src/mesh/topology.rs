@@ -283,7 +283,7 @@ pub(super) mod tests {
 
     use super::super::graph::tests::node;
     use super::*;
-    use crate::limits::APPENDICES;
+    use crate::limits::{APPENDICES, NEWS_FOR};
     use crate::wire::announce::{Link, Signature};
     use crate::wire::database::Known;
     use crate::wire::list::List;
@@ -420,18 +420,18 @@ pub(super) mod tests {
     fn a_node_out_of_reach_is_forgotten_after_ten_minutes_and_listed_only_before() {
         let t = start();
         let mut topology = topology(t);
-        let listed = |topology: &Topology| {
-            topology.summary().map(|known| known.id.value()).collect::<std::vec::Vec<_>>()
+        let listed = |topology: &Topology, at| {
+            topology.summary(at).map(|known| known.id.value()).collect::<std::vec::Vec<_>>()
         };
-        assert_eq!(listed(&topology), [1]);
+        assert_eq!((listed(&topology, t), listed(&topology, t + NEWS_FOR)), (vec![1, 2], vec![1]), "news");
         topology.handle_paths(t, |_| true);
-        assert_eq!((listed(&topology), topology.next_timeout()), (vec![1, 2], None));
+        assert_eq!((listed(&topology, t + NEWS_FOR), topology.next_timeout()), (vec![1, 2], None));
         let alone = Topology::new(node(1), 100).digest();
         assert_ne!(topology.digest(), alone);
         let lost = t + Duration::from_secs(9);
         topology.handle_paths(lost, |_| false);
         topology.handle_paths(lost + Duration::from_secs(9), |_| false);
-        assert_eq!((listed(&topology), topology.digest()), (vec![1], alone));
+        assert_eq!((listed(&topology, lost + NEWS_FOR), topology.digest()), (vec![1], alone));
         assert_eq!(topology.next_timeout(), Some(lost + PURGE_AFTER));
         assert_eq!(topology.poll_purged(lost + PURGE_AFTER - Duration::from_millis(1)), None);
         assert_eq!(topology.poll_purged(lost + PURGE_AFTER), Some(node(2)));

@@ -192,6 +192,19 @@ impl World {
         }
     }
 
+    /// The one end's least round trip to the other.
+    fn measure(&mut self, from: usize, to: usize, rtt: Duration) {
+        let [(site, link), _] = self.ports(from, to);
+        self.sites[site].fabric.handle_rtt(self.now, link, rtt);
+        self.drain(site);
+    }
+
+    fn resync(&mut self, from: usize, to: usize) {
+        let [(site, link), _] = self.ports(from, to);
+        self.sites[site].fabric.handle_resync(self.now, link);
+        self.drain(site);
+    }
+
     pub fn unlink(&mut self, a: usize, b: usize) {
         for (site, link) in self.ports(a, b) {
             self.sites[site].fabric.handle_down(self.now, link);
@@ -491,6 +504,36 @@ fn a_node_that_begins_again_with_an_earlier_epoch_takes_a_later_one() {
     assert!(world.agrees());
     assert_eq!(world.fabric(4).topology().epoch(node(1)), Some(1001));
     assert_eq!(world.broadcast(0).delivered, [0, 1, 1, 1, 1]);
+}
+
+#[test]
+fn a_cost_that_was_lost_with_a_connection_is_told_again_by_the_next() {
+    let mut world = World::new(2, &[(0, 1, 10)]);
+    world.run(1000);
+    let cost = |world: &World| world.fabric(0).way(node(2)).expect("a way").cost;
+    world.cut(0, 1);
+    world.measure(1, 0, Duration::from_millis(100));
+    world.run(100);
+    world.recover(0, 1);
+    world.run(1000);
+    assert_eq!(cost(&world), 200, "it was lost");
+    world.resync(1, 0);
+    world.run(1000);
+    assert_eq!(cost(&world), 1000);
+}
+
+#[test]
+fn who_is_linked_while_others_are_heard_of_learns_of_them_at_once() {
+    for ms in [11, 14, 30, 90] {
+        let mut world = World::new(3, &[]);
+        world.run(1000);
+        world.link(2, 1, Duration::from_millis(10));
+        // The third knows the second by now, and may not have found the way to it.
+        world.run(ms);
+        world.link(2, 0, Duration::from_millis(10));
+        world.run(1500);
+        assert!(world.agrees() && world.fabric(0).route(node(2)).is_some(), "{ms} ms later");
+    }
 }
 
 #[test]

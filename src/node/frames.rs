@@ -184,6 +184,16 @@ impl Node {
         Some(frame)
     }
 
+    /// From now on copies of what is sent on the links are kept, for tests: [`crate::link::Links::watch`].
+    pub fn watch(&mut self) {
+        self.links.watch();
+    }
+
+    /// The oldest of these copies, and the link.
+    pub fn poll_watched(&mut self) -> Option<(LinkId, Bytes)> {
+        self.links.poll_watched()
+    }
+
     /// The TAP did not take the last frame.
     pub fn handle_tap_refusal(&mut self, frame: &[u8], reason: DropReason) {
         self.counters.tap_tx_frames -= 1;

@@ -242,7 +242,7 @@ impl Node {
             }
             Event::Suspect { link, withdraw_after } => self.fabric.handle_suspect(now, link, withdraw_after),
             Event::Recovered { link } => self.fabric.handle_recovered(now, link),
-            Event::Resync { link } => self.fabric.handle_resync(link),
+            Event::Resync { link } => self.fabric.handle_resync(now, link),
             Event::Resolve(query) => self.outputs.push_back(Output::Resolve(query)),
             Event::Note(line) => self.journal.note(now, line),
             Event::Refusal(line) => self.journal.warn(now, line),

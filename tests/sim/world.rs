@@ -9,11 +9,12 @@ use std::collections::{BinaryHeap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use quicap::limits;
 use quicap::link::{Query, SocketId, peer::State};
+use quicap::mesh::spf::bit;
 use quicap::node::{Node, Output};
-use quicap::types::DropReason;
+use quicap::types::{DropReason, NodeId};
 
 pub const LISTEN: SocketId = SocketId(0);
 pub const DIAL: SocketId = SocketId(1);
@@ -46,6 +47,16 @@ struct Flight {
     bytes: BytesMut,
 }
 
+/// A datagram that a node sent on a link, as it is without QUIC around it.
+pub struct Sighting {
+    pub at: Instant,
+    pub site: usize,
+    pub to: NodeId,
+    /// Whether the node took the link for one that carries.
+    pub is_alive: bool,
+    pub bytes: Bytes,
+}
+
 /// One site: a node, its address and what came out of its TAP.
 pub struct Site {
     pub node: Option<Box<Node>>,
@@ -62,6 +73,8 @@ pub struct Site {
     waiting: Vec<Flight>,
     /// Its timeout as it was last asked for: what the queue holds of it besides is void.
     due: Option<Instant>,
+    /// Slots of links that carry, as of before the last event; for who watches.
+    alive: u64,
 }
 
 pub struct World {
@@ -89,6 +102,9 @@ pub struct World {
     pub events_passed: u64,
     /// What arrives at an address that no node has.
     pub stray: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    /// What nodes send is seen; of those that are started from then on.
+    pub watches: bool,
+    pub sightings: Vec<Sighting>,
     /// Arrivals: when, the how manieth that was sent, and its place among the cargo.
     flights: BinaryHeap<Reverse<(Instant, u64, usize)>>,
     cargo: Vec<Option<Flight>>,
@@ -123,6 +139,8 @@ impl World {
             bytes: 0,
             events_passed: 0,
             stray: Vec::new(),
+            watches: false,
+            sightings: Vec::new(),
             flights: BinaryHeap::new(),
             cargo: Vec::new(),
             free: Vec::new(),
@@ -152,6 +170,7 @@ impl World {
             paused: false,
             waiting: Vec::new(),
             due: None,
+            alive: 0,
         });
         self.sites.len() - 1
     }
@@ -163,7 +182,11 @@ impl World {
     }
 
     pub fn start(&mut self, site: usize, make: impl FnOnce(Instant) -> Node) {
-        self.sites[site].node = Some(Box::new(make(self.now)));
+        let mut node = Box::new(make(self.now));
+        if self.watches {
+            node.watch();
+        }
+        self.sites[site].node = Some(node);
         self.drain(site);
     }
 
@@ -402,6 +425,9 @@ impl World {
         while let Some(frame) = node.poll_frame() {
             self.sites[site].frames.push(frame.to_vec());
         }
+        if self.watches {
+            self.take_sightings(site, &mut node);
+        }
         let answered = self.take_outputs(site, &mut node);
         self.sites[site].node = Some(node);
         if answered {
@@ -427,6 +453,21 @@ impl World {
             buffer.clear();
         }
         self.buffer = buffer;
+    }
+
+    fn take_sightings(&mut self, site: usize, node: &mut Node) {
+        let neighbors = node.fabric().neighbors();
+        // What turned suspect in this turn may have been sent on before.
+        let alive = neighbors.alive() | std::mem::replace(&mut self.sites[site].alive, neighbors.alive());
+        while let Some((link, bytes)) = node.poll_watched() {
+            let neighbors = node.fabric().neighbors();
+            let slot = neighbors.slot_of(link);
+            let last = || neighbors.iter().find(|(_, own)| own.link == link).map(|(slot, _)| slot);
+            let Some(slot) = slot.or_else(last) else { continue };
+            let Some(to) = neighbors.get(slot).map(|own| own.id) else { continue };
+            let is_alive = alive & bit(slot) != 0;
+            self.sightings.push(Sighting { at: self.now, site, to, is_alive, bytes });
+        }
     }
 
     /// True: a name was looked up, and the node may have more to say.
