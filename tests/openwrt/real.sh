@@ -20,9 +20,10 @@ main() {
         QUICAP_REAL_INSIDE=1 exec unshare --mount --net --pid --fork --kill-child --mount-proc --uts --ipc \
             --propagation private bash "$here/tests/openwrt/real.sh" "$source" "$program"
     fi
-    work=$(mktemp -d)
-    mount -t tmpfs none "$work"
+    # What is made here goes with the namespace.
     mount -t tmpfs none /run
+    work=/run/quicap-real
+    mkdir "$work"
     make_router
     make_peer
     boot
