@@ -5,54 +5,20 @@
 use std::fmt::Write;
 
 use crate::link::peer::State;
-use crate::node::status::{Clock, LinkStatus, Status, TapStatus};
+use crate::node::status::{Clock, LinkStatus, NodeStatus, Status, TapStatus};
 
 /// All families, each with its HELP and TYPE.
 pub fn render(status: &Status) -> String {
     let mut page = Page { text: String::new(), name: String::new(), network: &status.network };
     write_node(&mut page, status);
-    let up = |link: &LinkStatus| matches!(link.state, State::Up | State::Suspect).into();
-    page.table(
-        "peer",
-        &status.links,
-        |link| &link.name,
-        &[
-            ("link_up", "1: a connection to the peer is up", 1, up),
-            ("link_rtt_seconds", "smoothed round trip", 1_000_000, |link| link.rtt_us),
-            ("link_loss_ratio", "packets lost lately", 1000, |link| link.loss_permille.into()),
-            ("link_mtu_bytes", "largest datagram sent", 1, |link| link.mtu.into()),
-            ("link_receive_mtu_bytes", "largest datagram received", 1, |link| link.rx_mtu.into()),
-            ("link_connections", "QUIC connections that are up", 1, |link| link.connections.len() as u64),
-            ("link_transmit_bytes_total", "datagrams sent", 1, |link| link.tx_bytes),
-            ("link_receive_bytes_total", "datagrams received", 1, |link| link.rx_bytes),
-            ("link_suspicions_total", "connections that turned suspect", 1, |link| link.suspicions),
-        ],
-    );
-    page.table(
-        "node",
-        &status.nodes,
-        |node| &node.name,
-        &[
-            ("node_reachable", "1: frames get there", 1, |node| node.is_reachable.into()),
-            ("node_hops", "links on the way", 1, |node| node.hops.into()),
-            ("node_cost_seconds", "cost of the way", 1_000_000, |node| node.cost_us),
-        ],
-    );
-    page.table(
-        "table",
-        &status.tables,
-        |table| table.name,
-        &[
-            ("table_entries", "in use", 1, |table| table.used as u64),
-            ("table_capacity", "there can be", 1, |table| table.capacity as u64),
-        ],
-    );
-    page.table(
-        "reason",
-        &status.drops,
-        |drop| drop.0,
-        &[("dropped_frames_total", "by reason", 1, |drop| drop.1)],
-    );
+    page.table("peer", &LINK, &status.links.iter().map(link).collect::<Vec<_>>());
+    let node = |node: &NodeStatus| vec![node.is_reachable.into(), node.hops.into(), node.cost_us];
+    let nodes = status.nodes.iter().map(|own| (own.name.as_str(), node(own)));
+    page.table("node", &OTHER, &nodes.collect::<Vec<_>>());
+    let tables = status.tables.iter().map(|own| (own.name, vec![own.used as u64, own.capacity as u64]));
+    page.table("table", &TABLE, &tables.collect::<Vec<_>>());
+    let drops = status.drops.iter().map(|(reason, count)| (*reason, vec![*count]));
+    page.table("reason", &DROP, &drops.collect::<Vec<_>>());
     for (name, count) in &status.counters {
         page.begin(&format!("{name}_total"), "as in quicap status");
         page.put(&[], *count, 1);
@@ -60,8 +26,45 @@ pub fn render(status: &Status) -> String {
     page.text
 }
 
-/// Name and help of a family, in how many parts a unit is counted, and where its number is.
-type Column<T> = (&'static str, &'static str, u64, fn(&T) -> u64);
+/// Name and help of a family, and in how many parts a unit is counted.
+type Column = (&'static str, &'static str, u64);
+/// A label, and a number for each column.
+type Row<'a> = (&'a str, Vec<u64>);
+
+const LINK: [Column; 9] = [
+    ("link_up", "1: a connection to the peer is up", 1),
+    ("link_rtt_seconds", "smoothed round trip", 1_000_000),
+    ("link_loss_ratio", "packets lost lately", 1000),
+    ("link_mtu_bytes", "largest datagram sent", 1),
+    ("link_receive_mtu_bytes", "largest datagram received", 1),
+    ("link_connections", "QUIC connections that are up", 1),
+    ("link_transmit_bytes_total", "datagrams sent", 1),
+    ("link_receive_bytes_total", "datagrams received", 1),
+    ("link_suspicions_total", "connections that turned suspect", 1),
+];
+
+fn link(link: &LinkStatus) -> Row<'_> {
+    let numbers = vec![
+        matches!(link.state, State::Up | State::Suspect).into(),
+        link.rtt_us,
+        link.loss_permille.into(),
+        link.mtu.into(),
+        link.rx_mtu.into(),
+        link.connections.len() as u64,
+        link.tx_bytes,
+        link.rx_bytes,
+        link.suspicions,
+    ];
+    (&link.name, numbers)
+}
+
+const OTHER: [Column; 3] = [
+    ("node_reachable", "1: frames get there", 1),
+    ("node_hops", "links on the way", 1),
+    ("node_cost_seconds", "cost of the way", 1_000_000),
+];
+const TABLE: [Column; 2] = [("table_entries", "in use", 1), ("table_capacity", "there can be", 1)];
+const DROP: [Column; 1] = [("dropped_frames_total", "by reason", 1)];
 
 struct Page<'a> {
     text: String,
@@ -109,14 +112,14 @@ impl Page<'_> {
         };
     }
 
-    /// Families with a sample for each item, which the label tells apart. A name counts once: two samples with the same
+    /// Families with a sample for each row, which the label tells apart. A name counts once: two samples with the same
     /// labels would make the whole text invalid.
-    fn table<T>(&mut self, label: &str, items: &[T], name: fn(&T) -> &str, columns: &[Column<T>]) {
-        for (family, help, unit, value) in columns {
+    fn table(&mut self, label: &str, columns: &[Column], rows: &[Row<'_>]) {
+        for (at, (family, help, unit)) in columns.iter().enumerate() {
             self.begin(family, help);
-            for (n, item) in items.iter().enumerate() {
-                if items.iter().take(n).all(|before| name(before) != name(item)) {
-                    self.put(&[(label, name(item))], value(item), *unit);
+            for (n, (name, numbers)) in rows.iter().enumerate() {
+                if rows.iter().take(n).all(|(before, _)| before != name) {
+                    self.put(&[(label, name)], numbers.get(at).copied().unwrap_or(0), *unit);
                 }
             }
         }

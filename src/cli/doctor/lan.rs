@@ -19,8 +19,9 @@ use crate::types::MacAddr;
 
 /// How long a probe may travel in a circle, and the second one; the mesh floods them 0.1 s apart or more.
 const LOOP: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(850)];
-/// How long answers are waited for: a DHCP server may ping the address for 3 seconds before it offers it.
-const ANSWERS: Duration = Duration::from_millis(4500);
+/// How long answers are waited for, after the first questions and after the second ones, for a frame may be lost: a DHCP
+/// server may ping the address for 3 seconds before it offers it.
+const ANSWERS: [Duration; 2] = [Duration::from_millis(1200), Duration::from_millis(3300)];
 /// Frames that are remembered, at most.
 const HEARD: usize = 256;
 
@@ -70,12 +71,14 @@ fn ask(network: &Network, heard: &mut Heard) -> Result<(), &'static str> {
     if !heard.circles.is_empty() {
         return Ok(());
     }
-    for (address, _) in &heard.addresses {
-        let _ = packets.send(heard.tap.index, &frames::who_has(me, *address));
+    for time in ANSWERS {
+        for (address, _) in &heard.addresses {
+            let _ = packets.send(heard.tap.index, &frames::who_has(me, *address));
+        }
+        let _ = packets.send(heard.tap.index, &frames::router_solicitation(me));
+        let _ = packets.send(heard.lan.index, &frames::discover(me, number));
+        gather(&packets, time, number, heard);
     }
-    let _ = packets.send(heard.tap.index, &frames::router_solicitation(me));
-    let _ = packets.send(heard.lan.index, &frames::discover(me, number));
-    gather(&packets, ANSWERS, number, heard);
     Ok(())
 }
 
