@@ -20,6 +20,10 @@ SCRIPTS = (".defaults", ".hotplug-iface", ".hotplug-ntp", ".init", ".postinst", 
 VERSION = re.compile(r"\d+(\.\d+)*(_(alpha|beta|pre|rc)\d*)?")
 MAINTAINER = re.compile(r"[^<>@]+ <[^<>@\s]+@[^<>@\s]+\.[^<>@\s]+>")
 
+# luci.mk calls BuildPackage itself; the comment is what OpenWrt's scan for packages looks for.
+LUCI = "include $(TOPDIR)/feeds/luci/luci.mk"
+LUCI_END = "# call BuildPackage - OpenWrt buildroot signature"
+
 # In scripts of a package. Each is a thing that a package on a router far away must not do, or that procd does better.
 SCRIPT_RULES = [
     (r"(?:^|[^&|>])&\s*$", "runs something in the background; procd does that"),
@@ -77,8 +81,9 @@ def review_makefile(text, name, root):
             yield f":{number}: $(PKG_NAME) where the name belongs: {name}"
         if re.search(r"\b(?:wget|curl)\b", line):
             yield f":{number}: downloads outside of PKG_SOURCE, which has a hash"
-    if not lines or lines[-1] != f"$(eval $(call BuildPackage,{name}))":
-        yield f":{len(lines)}: does not end with $(eval $(call BuildPackage,{name}))"
+    end = LUCI_END if LUCI in lines else f"$(eval $(call BuildPackage,{name}))"
+    if not lines or lines[-1] != end:
+        yield f":{len(lines)}: does not end with {end}"
 
 
 def review_variables(lines, root):

@@ -11,7 +11,7 @@ export const launch = () => chromium.launch({ executablePath: process.env.CHROMI
 // A page of the stand-in, ready. Whatever a page throws fails the test.
 export async function open(browser, address, view, { user = 'root', dark = false, width = 1200, height = 900, translations } = {}) {
 	const page = await browser.newPage({ viewport: { width, height }, acceptDownloads: true });
-	page.setDefaultTimeout(10000);
+	page.setDefaultTimeout(30000);
 	page.faults = [];
 	page.on('pageerror', error => page.faults.push(error.stack));
 	page.show = async () => {

@@ -2,11 +2,13 @@
 // Read first: docs/luci.md.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { load } from './plugin.js';
-import { ACL, APP } from './server.js';
+import { ACL, APP, ROOT } from './server.js';
 import { TEMPLATE, asked, languages, scripts, template, translations } from './words.js';
 
 const sources = scripts().map(file => fs.readFileSync(file, 'utf8')).join('\n');
@@ -95,3 +97,23 @@ for (const file of languages())
 			assert.equal(places(translated), places(text), text);
 		}
 	});
+
+test('translations are compiled as LuCI reads them', () => {
+	const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'quicap-lmo-'));
+	const [ source, target ] = [ path.join(APP, 'po/zh_Hans/quicap.po'), path.join(directory, 'quicap.lmo') ];
+	execFileSync(path.join(ROOT, 'openwrt/pack/lmo.py'), [ source, target ]);
+	const bytes = fs.readFileSync(target);
+	fs.rmSync(directory, { recursive: true });
+	const begin = bytes.readUInt32BE(bytes.length - 4);
+	const found = new Map();
+	for (let at = begin; at < bytes.length - 4; at += 16)
+		found.set(bytes.readUInt32BE(at), bytes.subarray(bytes.readUInt32BE(at + 8), bytes.readUInt32BE(at + 8) + bytes.readUInt32BE(at + 12)).toString());
+	// Hashes that LuCI's own po2lmo gave, of originals of each length modulo 4.
+	const hashes = { 'Mesh': 0x6fc4a218, 'Links': 0x084d8735, 'up': 0xabd6e2a9, 'Status': 0x663359c9, 'Log': 0xeecc73fd };
+	const known = translations(source);
+	for (const [ text, hash ] of Object.entries(hashes))
+		assert.equal(found.get(hash), known.get(text), text);
+	assert.deepEqual([ ...found.keys() ], [ ...found.keys() ].sort((a, b) => a - b));
+	assert.equal(found.size, 1 + [ ...known ].filter(([ text, translated ]) => text != translated).length);
+	assert.equal(found.get(0), 'nplurals=1; plural=0;');
+});

@@ -41,6 +41,8 @@ function network_options() {
 			help: _('The only device that QUICAP itself sends and receives by, for example pppoe-wan. Absent: as the routes say.') },
 		{ tab: 'wan', name: 'fwmark', kind: 'text', fallback: '0', judge: valid.fwmark, title: _('Mark'),
 			help: _('Of what QUICAP itself sends, for routing rules and the firewall. 0: none.') },
+		{ tab: 'wan', name: 'open_firewall', kind: 'flag', fallback: '1', title: _('Open the firewall'),
+			help: _('For UDP from the zone wan to the port that others dial.') },
 		{ tab: 'wan', name: 'fast_detect', kind: 'flag', fallback: '0', title: _('Fast detection'),
 			help: _('Idle links are asked every second whether they live.') },
 
