@@ -38,13 +38,16 @@ sizes: cargo ## builds for all routers and prints the sizes
 
 package: cargo ## the .ipk and .apk for one of openwrt/architectures: ARCH=mipsel_24kc
 	@[ "$(ARCH)" ] || { echo "make package ARCH=...: one of openwrt/architectures" >&2; exit 2; }
+	tests/need make:make zopfli:zopfli
 	openwrt/mkpkg $(ARCH)
 
 packages: cargo ## the .ipk and .apk for all architectures
+	tests/need make:make zopfli:zopfli
 	openwrt/mkpkg all
 
 feed: cargo ## all packages as a signed feed in dist/feed; private keys are in KEYS=DIR, made there the first time
 	@[ "$(KEYS)" ] || { echo "make feed KEYS=DIR: where the private keys are, or are to be made" >&2; exit 2; }
+	tests/need make:make zopfli:zopfli
 	openwrt/mkpkg all
 	openwrt/mkfeed --keys "$(KEYS)"
 

@@ -12,6 +12,8 @@ import hashlib
 import struct
 import zlib
 
+from .deflate import deflate
+
 INT, INT_32, INT_64 = 0x1, 0x2, 0x3
 BLOB_8, BLOB_16, BLOB_32 = 0x8, 0x9, 0xA
 ARRAY, OBJECT = 0xD, 0xE
@@ -150,8 +152,7 @@ def signature(schema, content, key):
 
 
 def compress(content):
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return b"ADBd" + deflate.compress(content) + deflate.flush()
+    return b"ADBd" + deflate(content)
 
 
 def blocks(content):

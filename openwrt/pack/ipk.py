@@ -7,8 +7,11 @@ bytes: names are sorted, times are the package's own, and all belongs to root. R
 import gzip
 import hashlib
 import io
+import struct
 import tarfile
+import zlib
 
+from .deflate import deflate
 from .recipe import Entry
 
 HEAD = "#!/bin/sh\n"
@@ -32,10 +35,10 @@ def file_name(package):
 
 def build(package):
     """The bytes of the .ipk."""
-    data = tar(package, package.entries, "./")
+    data = zip_small(tar(package, package.entries, "./"))
     members = [("debian-binary", 0o644, b"2.0\n"), ("data.tar.gz", 0o644, data),
-               ("control.tar.gz", 0o644, tar(package, control_entries(package), "./"))]
-    return tar(package, [simple(*member) for member in members], "./")
+               ("control.tar.gz", 0o644, zip_up(tar(package, control_entries(package), "./")))]
+    return zip_up(tar(package, [simple(*member) for member in members], "./"))
 
 
 def control(package):
@@ -93,7 +96,7 @@ def simple(path, mode, data):
 
 
 def tar(package, entries, prefix):
-    """A tar of the GNU format in gzip, as OpenWrt's own tools make it."""
+    """A tar of the GNU format, as OpenWrt's own tools make it."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for entry in entries:
@@ -109,7 +112,13 @@ def tar(package, entries, prefix):
             else:
                 info.size = len(entry.data)
                 archive.addfile(info, io.BytesIO(entry.data))
-    return zip_up(packed.getvalue())
+    return packed.getvalue()
+
+
+def zip_small(content):
+    """The same as zip_up, but smaller: RFC 1952 has a head and a tail around raw deflate."""
+    head = b"\x1f\x8b\x08\x00" + bytes(4) + b"\x02\xff"
+    return head + deflate(content) + struct.pack("<II", zlib.crc32(content), len(content) & 0xFFFFFFFF)
 
 
 def zip_up(content):
