@@ -9,7 +9,7 @@ import hashlib
 import io
 import tarfile
 
-from .recipe import Entry
+from .recipe import INDEPENDENT, Entry
 
 HEAD = "#!/bin/sh\n"
 # OpenWrt's functions enable and start what the package brings into /etc/init.d, and stop and disable it.
