@@ -9,10 +9,11 @@ import hashlib
 import stat
 import struct
 
-from . import adb
+from . import adb, recipe
 from .recipe import Entry, Refusal
 
 PACKAGE, INDEX = b"pckg", b"indx"
+INDEPENDENT = "noarch"
 # Fields of a package's description.
 NAME, VERSION, HASHES, DESCRIPTION, ARCH, LICENSE, ORIGIN, MAINTAINER, URL = range(1, 10)
 INSTALLED_SIZE, FILE_SIZE, DEPENDS, PROVIDES = 0x0C, 0x0D, 0x0F, 0x10
@@ -37,7 +38,11 @@ REMOVE = FUNCTIONS + """default_prerm
 
 def file_name(package):
     """In dist/, where all architectures lie side by side."""
-    return f"{package.name}-{package.version}_{package.architecture}.apk"
+    return f"{package.name}-{package.version}_{architecture(package)}.apk"
+
+
+def architecture(package):
+    return INDEPENDENT if package.architecture == recipe.INDEPENDENT else package.architecture
 
 
 def feed_name(content):
@@ -121,7 +126,7 @@ def information(package, writer):
         NAME: package.name,
         VERSION: package.version,
         DESCRIPTION: package.description,
-        ARCH: "noarch" if package.architecture == "all" else package.architecture,
+        ARCH: architecture(package),
         LICENSE: meta["PKG_LICENSE"],
         ORIGIN: package.name,
         MAINTAINER: meta["PKG_MAINTAINER"],

@@ -12,7 +12,7 @@ import tarfile
 import zlib
 
 from .deflate import deflate
-from .recipe import Entry
+from .recipe import INDEPENDENT, Entry
 
 HEAD = "#!/bin/sh\n"
 # OpenWrt's functions enable and start what the package brings into /etc/init.d, and stop and disable it.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FEED = ROOT / "openwrt"
+INDEPENDENT = "all"                # OpenWrt's word for a package without anything of an architecture; apk has another
 
 
 class Refusal(Exception):
@@ -67,9 +68,28 @@ def architectures():
     return {row[0]: Architecture(row[0], row[1], int(row[2]), row[3:]) for row in rows if row}
 
 
+@dataclass
+class Made:
+    """What a Makefile makes."""
+
+    name: str
+    directory: pathlib.Path        # of the Makefile
+    independent: bool              # the same for all architectures
+
+
+def directories(feed):
+    """Those with a Makefile."""
+    return sorted(makefile.parent for makefile in feed.glob("*/Makefile"))
+
+
 def packages(feed):
-    """Names of the directories with a Makefile."""
-    return sorted(makefile.parent.name for makefile in feed.glob("*/Makefile"))
+    return [package for directory in directories(feed) for package in packages_of(directory)]
+
+
+def packages_of(directory):
+    """A Makefile can make several: LuCI's makes one of each translation."""
+    rows = (line.split() for line in ask(directory, "packages").splitlines())
+    return [Made(name, directory, kind == INDEPENDENT) for name, kind in rows]
 
 
 def source_date_epoch():
@@ -82,22 +102,30 @@ def source_date_epoch():
     return int((ROOT / "Cargo.toml").stat().st_mtime)
 
 
-def read(name, architecture, binary, scratch, feed=FEED, source=ROOT):
-    """The package `name` of a feed for one architecture, around `binary`. `scratch` is an empty directory to work in."""
-    if not pathlib.Path(binary).is_file():
-        raise Refusal(f"{binary} does not exist: cross/build.sh makes it")
-    (scratch / "meta").mkdir()
-    make = ["make", "--silent", "--no-print-directory", "-C", feed / name, f"package-{name}", f"TOPDIR={FEED / 'sdk'}",
-            f"SOURCE={source}", f"OUT={scratch}", f"BINARY={pathlib.Path(binary).resolve()}"]
+def ask(directory, goal, *variables):
+    """What `make` prints."""
+    make = ["make", "--silent", "--no-print-directory", "-C", directory, goal, f"TOPDIR={FEED / 'sdk'}", *variables]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     done = subprocess.run(make, capture_output=True, text=True, env=environment, umask=0o022)
     if done.returncode:
-        raise Refusal(f"{feed / name}/Makefile: {done.stderr.strip()}")
+        raise Refusal(f"{directory}/Makefile: {done.stderr.strip()}")
+    return done.stdout
+
+
+def read(made, architecture, binary, scratch, source=ROOT):
+    """The package `made` for one architecture, around `binary`. `scratch` is an empty directory to work in."""
+    variables = [f"SOURCE={source}", f"OUT={scratch}"]
+    if not made.independent:
+        if not pathlib.Path(binary).is_file():
+            raise Refusal(f"{binary} does not exist: cross/build.sh makes it")
+        variables.append(f"BINARY={pathlib.Path(binary).resolve()}")
+    (scratch / "meta").mkdir()
+    ask(made.directory, f"package-{made.name}", *variables)
     meta = {file.name: file.read_text().rstrip("\n") for file in sorted((scratch / "meta").iterdir())}
     return Package(
-        name=name,
+        name=made.name,
         version=f"{meta['PKG_VERSION']}-r{meta['PKG_RELEASE']}",
-        architecture=architecture,
+        architecture=INDEPENDENT if made.independent else architecture,
         depends=dependencies(meta["DEPENDS"]),
         meta=meta,
         conffiles=meta.get("conffiles", "").split(),

@@ -4,6 +4,7 @@ Each finding is a line `FILE:LINE: what is wrong`. It reads text, and the packag
 package builds in the SDK it cannot tell. Read first: docs/packaging.md.
 """
 
+import json
 import pathlib
 import re
 import shutil
@@ -14,15 +15,15 @@ from . import recipe
 
 LICENSES = {"MIT", "Apache-2.0"}
 NEEDED = ("PKG_NAME", "PKG_VERSION", "PKG_RELEASE", "PKG_MAINTAINER", "PKG_LICENSE", "PKG_LICENSE_FILES")
+# LuCI's own feed finds packages by that line, since it is luci.mk that calls BuildPackage.
+LUCI_SIGNATURE = "# call BuildPackage - OpenWrt buildroot signature"
+LUCI_NEEDED = ("LUCI_TITLE", "LUCI_DEPENDS", "LUCI_URL", "LUCI_MAINTAINER")
 TEXTS = ("conffiles", "preinst", "postinst", "prerm", "postrm")
 # Endings of files/NAME.* that a shell reads, with or without a line that says so.
 SCRIPTS = (".defaults", ".hotplug-iface", ".hotplug-ntp", ".init", ".postinst", ".prerm", ".sh")
+PROGRAMS = ("/etc/init.d/", "/usr/sbin/", "/etc/uci-defaults/")
 VERSION = re.compile(r"\d+(\.\d+)*(_(alpha|beta|pre|rc)\d*)?")
 MAINTAINER = re.compile(r"[^<>@]+ <[^<>@\s]+@[^<>@\s]+\.[^<>@\s]+>")
-
-# luci.mk calls BuildPackage itself; the comment is what OpenWrt's scan for packages looks for.
-LUCI = "include $(TOPDIR)/feeds/luci/luci.mk"
-LUCI_END = "# call BuildPackage - OpenWrt buildroot signature"
 
 # In scripts of a package. Each is a thing that a package on a router far away must not do, or that procd does better.
 SCRIPT_RULES = [
@@ -45,8 +46,8 @@ SHELLCHECK_IGNORED = ("SC2034",    # START and the like are read by rc.common
 def review(root):
     """All findings on the feed `root`/openwrt of the source tree `root`."""
     findings = []
-    for name in recipe.packages(root / "openwrt"):
-        findings += review_package(root, root / "openwrt" / name)
+    for directory in recipe.directories(root / "openwrt"):
+        findings += review_package(root, directory)
     for script in [*sorted((root / "init.d").glob("*")), *sorted((root / "openwrt").glob("*/files/*"))]:
         findings += [f"{script.relative_to(root)}{finding}" for finding in review_file(script)]
     return findings
@@ -60,7 +61,7 @@ def review_package(root, directory):
     for test in (directory / "test.sh", directory / "test-version.sh"):
         if test.exists():
             findings += [f"{test.relative_to(root)}{finding}" for finding in review_test(test)]
-    if not (directory / "test.sh").exists():
+    if not is_luci(directory.name) and not (directory / "test.sh").exists():
         findings.append(f"{where}:1: there is no test.sh beside it")
     if not findings:
         findings += [f"{where}:1: {finding}" for finding in review_stage(root, directory)]
@@ -81,9 +82,27 @@ def review_makefile(text, name, root):
             yield f":{number}: $(PKG_NAME) where the name belongs: {name}"
         if re.search(r"\b(?:wget|curl)\b", line):
             yield f":{number}: downloads outside of PKG_SOURCE, which has a hash"
-    end = LUCI_END if LUCI in lines else f"$(eval $(call BuildPackage,{name}))"
-    if not lines or lines[-1] != end:
-        yield f":{len(lines)}: does not end with {end}"
+    last = LUCI_SIGNATURE if is_luci(name) else f"$(eval $(call BuildPackage,{name}))"
+    if not lines or lines[-1] != last:
+        yield f":{len(lines)}: does not end with {last}"
+    if is_luci(name):
+        yield from review_luci(lines)
+
+
+def is_luci(name):
+    """luci.mk does the work for it: LuCI has other rules in some points."""
+    return name.startswith("luci-")
+
+
+def review_luci(lines):
+    for needed in LUCI_NEEDED:
+        if not any(re.match(rf"{needed}:=\S", line) for line in lines):
+            yield f":1: {needed} is missing"
+    if not any(re.fullmatch(r"include (?:\$\(TOPDIR\)/feeds/luci|\.\./\.\.)/luci\.mk", line) for line in lines):
+        yield ":1: does not include LuCI's luci.mk"
+    for number, line in enumerate(lines, start=1):
+        if re.match(r"LUCI_\w+\s*[?+]?=", line):
+            yield f":{number}: write NAME:=VALUE"
 
 
 def review_variables(lines, root):
@@ -214,24 +233,32 @@ def shell(path, text):
 
 
 def review_stage(root, directory):
-    """What the package installs."""
-    with tempfile.TemporaryDirectory(prefix="quicap-lint-") as scratch:
-        try:
-            package = recipe.read(directory.name, "all", pathlib.Path("/bin/true"), pathlib.Path(scratch),
-                                  directory.parent, root)
-        except recipe.Refusal as refusal:
-            yield str(refusal)
-            return
+    """What the packages of a Makefile install."""
+    try:
+        for made in recipe.packages_of(directory):
+            with tempfile.TemporaryDirectory(prefix="quicap-lint-") as scratch:
+                package = recipe.read(made, "x86_64", pathlib.Path("/bin/true"), pathlib.Path(scratch), root)
+            yield from review_files(package)
+    except recipe.Refusal as refusal:
+        yield str(refusal)
+
+
+def review_files(package):
     files = {f"/{entry.path}": entry for entry in package.entries if not entry.is_directory}
     for path, entry in files.items():
         if path.startswith("/etc/config/") and path not in package.conffiles:
             yield f"{path} is not among the conffiles: an upgrade would replace it"
         if path.startswith("/etc/config/") and entry.mode != 0o600:
             yield f"{path} has mode {entry.mode:o}; use INSTALL_CONF"
-        if path.startswith(("/etc/init.d/", "/usr/sbin/", "/etc/uci-defaults/")) and not entry.mode & 0o100:
+        # Those of translations are luci.mk's; OpenWrt only reads them.
+        if path.startswith(PROGRAMS) and not entry.mode & 0o100 and not package.name.startswith("luci-i18n-"):
             yield f"{path} cannot be executed; use INSTALL_BIN"
         if entry.mode & 0o022:
             yield f"{path} can be written by others"
+        if path.endswith(".json"):
+            yield from review_json(path, entry.data)
+        if path.startswith("/usr/share/rpcd/") and "/ucode/" in path and "rpcd-mod-ucode" not in package.depends:
+            yield f"{path} without +rpcd-mod-ucode in LUCI_DEPENDS"
     for path in package.conffiles:
         if path not in files and not path.endswith("/"):
             yield f"the conffile {path} is not installed"
@@ -241,6 +268,14 @@ def review_stage(root, directory):
             yield "DEPENDS lacks +kmod-tun: the driver is a package"
         if not kept or b"/etc/quicap/" not in kept.data.split():
             yield "keep.d does not keep /etc/quicap/: keys would be lost in a sysupgrade"
+
+
+def review_json(path, content):
+    """LuCI's menu and rpcd's rights are lost as a whole by one comma."""
+    try:
+        json.loads(content)
+    except ValueError as error:
+        yield f"{path}: {error}"
 
 
 def cargo_version(root):

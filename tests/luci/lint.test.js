@@ -101,7 +101,7 @@ for (const file of languages())
 test('translations are compiled as LuCI reads them', () => {
 	const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'quicap-lmo-'));
 	const [ source, target ] = [ path.join(APP, 'po/zh_Hans/quicap.po'), path.join(directory, 'quicap.lmo') ];
-	execFileSync(path.join(ROOT, 'openwrt/pack/lmo.py'), [ source, target ]);
+	execFileSync('python3', [ '-B', '-m', 'pack.lmo', source, target ], { cwd: path.join(ROOT, 'openwrt') });
 	const bytes = fs.readFileSync(target);
 	fs.rmSync(directory, { recursive: true });
 	const begin = bytes.readUInt32BE(bytes.length - 4);

@@ -44,8 +44,9 @@ fn the_list_of_opkg_tells_where_each_package_is_and_its_digest() {
     feed(&scratch, "x86_64");
     let list = scratch.text("feed/x86_64/Packages");
     let paragraphs: Vec<&str> = list.split("\n\n").collect();
-    assert_eq!(paragraphs.len(), 3, "{list}");
-    for (paragraph, name) in paragraphs.iter().zip(["kmod-tun", "luci-app-quicap", "quicap"]) {
+    let names = ["kmod-tun", "luci-app-quicap", "luci-i18n-quicap-zh-cn", "quicap"];
+    assert_eq!(paragraphs.len(), names.len(), "{list}");
+    for (paragraph, name) in paragraphs.iter().zip(names) {
         let field = |field: &str| {
             let line = paragraph.lines().find_map(|line| line.strip_prefix(&format!("{field}: ")));
             line.unwrap_or_else(|| panic!("no {field} in {paragraph}"))

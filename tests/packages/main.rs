@@ -8,6 +8,7 @@
 mod apk;
 mod feed;
 mod ipk;
+mod luci;
 mod real;
 mod review;
 mod scratch;

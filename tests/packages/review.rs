@@ -6,6 +6,8 @@ use std::process::Command;
 use super::scratch::{Scratch, made, python, root, run, try_run};
 
 const MAKEFILE: &str = "openwrt/quicap/Makefile";
+const LUCI: &str = "openwrt/luci-app-quicap/Makefile";
+const MENU: &str = "openwrt/luci-app-quicap/root/usr/share/luci/menu.d/luci-app-quicap.json";
 const INIT: &str = "init.d/quicap";
 const DEFAULTS: &str = "openwrt/quicap/files/quicap.defaults";
 const KEEP: &str = "openwrt/quicap/files/quicap.keep";
@@ -84,6 +86,13 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ),
     (MAKEFILE, "$(PKG_BUILD_DIR)/init.d/quicap", "$(PKG_BUILD_DIR)/init.d/gone", "init.d/gone"),
     (MAKEFILE, "PKG_NAME:=quicap\n", "PKG_NAME:=quicap \n", "blanks at the end"),
+    (LUCI, "# call BuildPackage - OpenWrt buildroot signature\n", "# done\n", "does not end with # call"),
+    (LUCI, "LUCI_TITLE:=", "TITLE:=", "LUCI_TITLE is missing"),
+    (LUCI, "LUCI_URL:=", "LUCI_URL?=", "write NAME:=VALUE"),
+    (LUCI, "feeds/luci/luci.mk", "feeds/other/luci.mk", "does not include LuCI's luci.mk"),
+    (LUCI, " +rpcd-mod-ucode", "", "without +rpcd-mod-ucode"),
+    (LUCI, "PKG_LICENSE:=Apache-2.0 MIT", "PKG_LICENSE:=Apache", "PKG_LICENSE: "),
+    (MENU, "{", "{,", "luci-app-quicap.json: "),
     (INIT, "#!/bin/sh /etc/rc.common", "#!/bin/sh", "an init script begins with"),
     (INIT, "USE_PROCD=1\n", "", "USE_PROCD"),
     (INIT, "start_service()", "start()", "start() is rc.common's"),
