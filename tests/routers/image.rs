@@ -68,10 +68,12 @@ fn copy_modules(board: &Board, debian: &Path, root: &Path) {
     fs::write(modules.join("order"), there.join("\n") + "\n").unwrap();
 }
 
-/// `guest/init` becomes /init, the rest keeps its place.
+/// `guest/init` becomes /init, the rest keeps its place. OpenWrt's functions for UCI have one stand-in for all tests.
 fn copy_guest(root: &Path) {
-    let guest = Path::new(ROOT).join("tests/routers/guest");
-    shell(&format!("cp -R '{}/.' '{}'", guest.display(), root.display()));
+    let tests = Path::new(ROOT).join("tests");
+    shell(&format!("cp -R '{}/.' '{}'", tests.join("routers/guest").display(), root.display()));
+    fs::create_dir_all(root.join("lib")).unwrap();
+    fs::copy(tests.join("openwrt/standin/functions.sh"), root.join("lib/functions.sh")).unwrap();
     fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755)).unwrap();
 }
 

@@ -13,6 +13,10 @@ struct Span<T> {
 /// A node that starts again is linked at once, but whoever sent to its earlier run may not know of that yet.
 const BELATED: Duration = Duration::from_secs(2);
 
+/// Of two that a wire had parted, one may have given the link up; the other, if it had nothing to send meanwhile, learns that by its
+/// first datagram.
+const PARTED: Duration = Duration::from_secs(1);
+
 #[derive(Default)]
 pub struct Outages {
     wires: Vec<Span<[usize; 2]>>,
@@ -67,10 +71,10 @@ impl Outages {
         end(&mut self.losses, &(), now);
     }
 
-    /// Could a datagram that was on this wire then have been lost?
+    /// Could a datagram that was on this wire then have been lost, or come to an end that knows its link no more?
     pub fn swallow(&self, [a, b]: [usize; 2], sent: Instant, arrives: Instant) -> bool {
         let wire = sorted(a, b);
-        self.wires.iter().any(|span| span.what == wire && span.meets(sent, arrives))
+        self.wires.iter().any(|span| span.what == wire && span.meets(sent - PARTED, arrives))
             || self.sites.iter().any(|span| span.what == b && span.meets(sent, arrives))
             || self.losses.iter().any(|span| span.meets(sent, arrives))
     }
