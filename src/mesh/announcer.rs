@@ -109,7 +109,11 @@ impl Fabric {
         if self.announcer.due.is_none_or(|due| due > now) {
             return;
         }
-        (self.announcer.due, self.announcer.last) = (None, Some(now));
+        self.announcer.due = None;
+        // What nobody hears costs nobody anything: the first link of a node that has just started is told of at once.
+        if self.neighbors.up() != 0 {
+            self.announcer.last = Some(now);
+        }
         if self.announcer.fight(now) {
             self.note(Note::Twin);
         }

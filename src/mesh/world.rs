@@ -410,6 +410,16 @@ fn five_sites_come_to_know_the_same_and_send_as_few_copies_as_can_be() {
 }
 
 #[test]
+fn the_first_link_of_a_node_that_has_just_started_is_known_at_once() {
+    let mut world = World::new(2, &[]);
+    world.run(3);
+    world.link(0, 1, Duration::from_millis(1));
+    // The second search of paths within half a second comes 50 ms after a change.
+    world.run(60);
+    assert_eq!([0, 1].map(|site| world.fabric(site).joints().count()), [1, 1]);
+}
+
+#[test]
 fn a_link_that_turned_suspect_costs_no_frame_whether_or_not_others_know() {
     for (a, b, _) in SEED {
         let mut world = seed();
