@@ -471,7 +471,7 @@ fn the_bridge_of_one_site_behind_another_is_found() {
 
 #[test]
 fn memory_that_is_not_enough_is_found() {
-    const LITTLE: u64 = 14 << 20;
+    const LITTLE: u64 = 10 << 20;
     if !machine::have(&["nsenter"]) {
         return;
     }
@@ -487,7 +487,7 @@ fn memory_that_is_not_enough_is_found() {
     lab.wait_tap("a");
     lab.start("b");
     lab.wait_linked();
-    doctor(&lab, "a").has("memory", "fault", "of 14336 KiB");
+    doctor(&lab, "a").has("memory", "fault", "of 10240 KiB");
     doctor(&lab, "b").has("memory", "ok", "KiB");
     lab.kill9("a");
 }

@@ -262,7 +262,7 @@ impl Lab {
             self.wait(SOON, "the link is up", |lab| lab.link(site).0 == "up");
             self.wait(SOON, "carrier is on", |lab| lab.carrier(site) == Some(true));
             self.wait(SOON, "the bridge has heard of the carrier", |lab| lab.forwards(site));
-            // What nodes announce comes after the link: some 100 ms if there was another link just before.
+            // What nodes announce comes after the link.
             self.wait(SOON, "the other is in reach", |lab| {
                 lab.status(site).at("nodes").items().iter().any(|node| node.at("hops").number() == Some(1.0))
             });
