@@ -20,6 +20,14 @@ if [[ $(cat "$dir/versions" 2>/dev/null) != "${wanted[*]}" ]]; then
     echo "${wanted[*]}" >"$dir/versions"
 fi
 
+plain="-fno-sanitize=all -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pic -fomit-frame-pointer"
+
+# Not by the compiler below: cargo-zigbuild asks for Rust, which the image of `cross` does not have yet.
+compile_libc() {
+    # shellcheck disable=SC2086 # words of options
+    "$dir/bin/python3" -m ziglang cc -target "$1"$2 $plain -O2 -fno-builtin -c "$from/libc.c" -o "$3" </dev/null
+}
+
 mkdir -p "$dir/cc"
 sed 's/#.*//' "$from/targets" | while read -r target zig cpu _; do
     [[ $target ]] || continue
@@ -32,7 +40,6 @@ sed 's/#.*//' "$from/targets" | while read -r target zig cpu _; do
 case " \$* " in
 *' -? '*) exit 1 ;;
 *chacha.c\ * | *poly1305.c\ * | *aes_nohw.c\ * | *gcm_nohw.c\ *) speed=-O3 ;;
-*libc.c\ *) speed='-O2 -fno-builtin' ;;
 *) speed=-Oz ;;
 esac
 case " \$* " in
@@ -40,10 +47,10 @@ case " \$* " in
 *) set -- "\$@" "$dir/cc/$target.libc.o" -g ;;
 esac
 export PATH="$dir/bin:\$PATH"
-exec cargo-zigbuild zig cc -- -fno-sanitize=all -target $zig$cpu "\$@" -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-pic -fomit-frame-pointer \$speed
+exec cargo-zigbuild zig cc -- -target $zig$cpu "\$@" $plain \$speed
 END
     chmod +x "$dir/cc/$target.new"
     mv "$dir/cc/$target.new" "$dir/cc/$target"
     [[ $dir/cc/$target.libc.o -nt $from/libc.c && $dir/cc/$target.libc.o -nt $from/toolchain.sh ]] ||
-        "$dir/cc/$target" -c "$from/libc.c" -o "$dir/cc/$target.libc.o" </dev/null
+        compile_libc "$zig" "$cpu" "$dir/cc/$target.libc.o"
 done
