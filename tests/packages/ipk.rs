@@ -17,6 +17,7 @@ const INSTALLED: &[&str] = &[
     "-rwxr-xr-x ./etc/uci-defaults/60-quicap",
     "-rw-r--r-- ./lib/upgrade/keep.d/quicap",
     "-rwxr-xr-x ./usr/sbin/quicap",
+    "-rw-r--r-- ./usr/share/ucode/node-exporter/lib/quicap.uc",
 ];
 
 /// Unpacks the three members and what two of them hold: `control/` and `data/`.
