@@ -1,6 +1,6 @@
 //! A router on an emulated board: qemu with Debian's kernel, and a console that takes commands.
-//! What it boots is made by `image.rs`. Each router has two network cards' worth of wire: its WAN is a UDP socket on loopback
-//! that leads to the other one, so nothing of the machine's network is touched.
+//! What it boots is made by `image.rs`. Its WAN is a network card whose wire is a UDP socket on loopback that leads to the other
+//! router, so nothing of the machine's network is touched.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -21,10 +21,12 @@ pub struct Board {
     machine: &'static [&'static str],
     card: &'static str,
     console: &'static str,
-    pub memory_mb: usize,
     /// Kernel modules in the order in which they are loaded.
     pub modules: &'static [&'static str],
 }
+
+/// What small routers have.
+const MEMORY_MB: &str = "64";
 
 pub const MIPS: Board = Board {
     debian: "mipsel",
@@ -33,7 +35,6 @@ pub const MIPS: Board = Board {
     machine: &["-M", "malta", "-cpu", "24Kc"],
     card: "pcnet,romfile=",
     console: "ttyS0",
-    memory_mb: 64,
     modules: &["mii", "pcnet32", "llc", "stp", "bridge", "tun", "veth"],
 };
 
@@ -44,8 +45,6 @@ pub const ARM: Board = Board {
     machine: &["-M", "virt", "-cpu", "cortex-a7"],
     card: "virtio-net-device",
     console: "ttyAMA0",
-    // Debian's kernel for ARM does not start with 64.
-    memory_mb: 128,
     modules: &[
         "failover",
         "net_failover",
@@ -81,7 +80,7 @@ impl Router {
         );
         let mut emulator = Command::new(board.qemu)
             .args(board.machine)
-            .args(["-m", &board.memory_mb.to_string(), "-nographic", "-no-reboot", "-nodefaults"])
+            .args(["-m", MEMORY_MB, "-nographic", "-no-reboot", "-nodefaults"])
             .args(["-serial", "stdio", "-monitor", "none", "-netdev", &wire, "-device"])
             .arg(format!("{},netdev=wan,mac=52:54:00:00:00:0{number}", board.card))
             .arg("-kernel")
