@@ -206,6 +206,8 @@ impl Fabric {
         if !self.bears(now, received.slot) {
             return;
         }
+        let is_twin = self.topology.is_twin(lsa) && lsa.id != self.me;
+        let earlier = is_twin.then(|| self.lsa(lsa.id, lsa.fragment)).flatten();
         let outcome = self.topology.handle_lsa(now, lsa, registry);
         self.counters.verified += u64::from(outcome != Outcome::Stranger);
         if matches!(outcome, Outcome::Stored | Outcome::Own | Outcome::Full) {
@@ -216,6 +218,10 @@ impl Fabric {
                 self.sync.asked.handle_answer(lsa.id, WANTS_LINKS);
                 self.relay(Some(received.slot), received.bytes);
                 self.search_soon(now);
+                // Its origin does not know yet that it has said something else under this number.
+                if let Some(message) = earlier.filter(|_| self.answers_older(now, received.slot)) {
+                    self.tell(bit(received.slot), message);
+                }
             }
             Outcome::Own => self.announcer.handle_own(now, lsa.epoch),
             Outcome::Forged => self.blame(received.slot, 1),
@@ -330,11 +336,16 @@ impl Fabric {
     }
 
     fn send_lsa(&mut self, slot: u8, id: NodeId, fragment: u8) {
-        let (mut buffer, mut message) = Default::default();
-        if let Some(lsa) = self.topology.lsa(id, fragment, &mut buffer) {
-            Message::Lsa(lsa).emit(&mut message);
+        if let Some(message) = self.lsa(id, fragment) {
             self.tell(bit(slot), message);
         }
+    }
+
+    /// As a message.
+    fn lsa(&self, id: NodeId, fragment: u8) -> Option<std::vec::Vec<u8>> {
+        let (mut buffer, mut message) = Default::default();
+        Message::Lsa(self.topology.lsa(id, fragment, &mut buffer)?).emit(&mut message);
+        Some(message)
     }
 
     fn handle_digest(&mut self, now: Instant, slot: u8, digest: u64) {

@@ -241,10 +241,21 @@ impl Topology {
 
     /// Is the LSA newer than what is known? Of two with the same number the one with the greater signature is: an origin
     /// that restarts within a second may use a number twice, and all nodes must keep the same one.
+    /// Of this node itself the other is of an earlier run, whichever is the greater.
     fn compare(&self, lsa: &Lsa<'_>) -> Ordering {
+        if lsa.id == self.me && self.is_twin(lsa) {
+            return Ordering::Greater;
+        }
         let Some(member) = self.member(lsa.id) else { return Ordering::Greater };
         let mark = self.fragments.mark(lsa.id, lsa.fragment);
         lsa.epoch.cmp(&member.epoch).then_with(|| Some((lsa.seq, lsa.signature)).cmp(&mark))
+    }
+
+    /// Has its number been used for another LSA, which is known here?
+    pub(super) fn is_twin(&self, lsa: &Lsa<'_>) -> bool {
+        let known = self.fragments.mark(lsa.id, lsa.fragment);
+        self.epoch(lsa.id) == Some(lsa.epoch)
+            && known.is_some_and(|(seq, signature)| seq == lsa.seq && signature != lsa.signature)
     }
 
     /// The node's entry, a new one if need be; what an earlier epoch said of it no longer counts.
