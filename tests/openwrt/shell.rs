@@ -12,7 +12,8 @@ fn scripts() -> Vec<PathBuf> {
         let entries = std::fs::read_dir(source_of(directory)).unwrap();
         scripts.extend(entries.map(|entry| entry.unwrap().path()));
     }
-    scripts.retain(|path| !path.ends_with("quicap.keep"));
+    // A list of files, and ucode.
+    scripts.retain(|path| path.extension().is_none_or(|kind| kind != "keep" && kind != "uc"));
     assert!(scripts.len() > 10, "{scripts:?}");
     scripts
 }
