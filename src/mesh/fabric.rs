@@ -91,7 +91,7 @@ pub struct Fabric {
 struct Search {
     due: Option<Instant>,
     last: Option<Instant>,
-    /// Since the node last asked, it was.
+    /// Since the node last asked, paths were searched or a link has come up.
     is_news: bool,
 }
 
@@ -137,6 +137,8 @@ impl Fabric {
         }
         self.repairs.handle_alive(now, &self.graph, self.trees.paths(), place.slot);
         self.look_around();
+        // Frames go to its end from now on, before any search.
+        self.search.is_news = true;
         let mut node = std::vec::Vec::new();
         if registry.emit(self.me, Form::Whole, &mut node) {
             self.tell(bit(place.slot), node);
@@ -393,8 +395,8 @@ impl Fabric {
         self.alone_with = (up.is_power_of_two() && others <= 1).then(|| up.trailing_zeros() as u8);
     }
 
-    /// True, once: paths were searched.
-    pub fn poll_searched(&mut self) -> bool {
+    /// True, once: others may be within reach than before.
+    pub fn poll_reach(&mut self) -> bool {
         core::mem::take(&mut self.search.is_news)
     }
 

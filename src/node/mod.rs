@@ -215,7 +215,7 @@ impl Node {
         self.handle_events(now);
         self.fabric.handle_timeout(now, &mut self.members);
         self.take_accepted(now);
-        self.handle_searched(now);
+        self.handle_reach(now);
         self.tell_stations(now);
         self.say_messages(now);
         self.say_notes(now);
@@ -280,9 +280,9 @@ impl Node {
         }
     }
 
-    /// Paths were searched: who is within reach now?
-    fn handle_searched(&mut self, now: Instant) {
-        if self.fabric.poll_searched() {
+    /// Who is within reach now, if that may have changed?
+    fn handle_reach(&mut self, now: Instant) {
+        if self.fabric.poll_reach() {
             let fabric = &self.fabric;
             self.switch.handle_reach(now, |id| fabric.reaches(id));
             let reached = fabric.graph().ids().filter(|id| fabric.reaches(*id)).count();

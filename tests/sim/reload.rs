@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use quicap::mesh::switch;
 use quicap::node::{Reload, carrier};
+use quicap::types::{MacAddr, NodeId};
 
 use crate::for_seeds;
 use crate::members::{Ca, broadcast, config, mesh, name, named_peer, node, peer};
@@ -147,6 +148,33 @@ fn a_peer_that_is_added_comes_up() {
     assert_eq!(world.links_up(0), 0);
     reload(&mut world, 0, credentials, vec![peer(Some("b"), &[World::ip(1)])]);
     assert!(world.run_until(seconds(1), |world| world.links_up(0) == 1));
+}
+
+#[test]
+fn frames_go_to_the_hosts_of_a_peer_as_soon_as_it_is_within_reach_again() {
+    for_seeds(|seed| {
+        let mut world = World::new(seed);
+        let ca = Ca::new();
+        world.add_many(2);
+        let (credentials, peers) = (ca.credentials("a", 1), vec![peer(Some("b"), &[World::ip(1)])]);
+        world.start(0, node(config(credentials.clone(), peers.clone(), seed)));
+        world.start(1, node(config(ca.credentials("b", 2), vec![peer(Some("a"), &[World::ip(0)])], seed)));
+        world.run_for(seconds(1));
+        world.send(1, &broadcast(2, 100));
+        world.run_for(seconds(1));
+        let sees = |world: &World| {
+            let node = world.sites[0].node.as_ref().expect("runs");
+            let (id, host) = (NodeId::new(2).expect("an id"), MacAddr([2, 0, 0, 0, 0, 2]));
+            (node.fabric().way(id).is_some(), node.switch().owners().find(world.now, host) == Some(id))
+        };
+        assert_eq!(sees(&world), (true, true));
+        reload(&mut world, 0, credentials.clone(), vec![]);
+        world.run_for(Duration::from_millis(100));
+        assert_eq!(sees(&world), (false, false));
+        reload(&mut world, 0, credentials, peers);
+        assert!(world.run_until(seconds(1), |world| sees(world).0));
+        assert_eq!(sees(&world), (true, true));
+    });
 }
 
 #[test]
