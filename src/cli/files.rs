@@ -40,12 +40,38 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     }
 }
 
-/// Writes a file, or to standard output for [`STANDARD`]; an older file is replaced.
+/// Writes a file, or to standard output for [`STANDARD`]; an older file of this kind is replaced, no other.
 pub fn write(path: &str, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     if path == STANDARD {
         return write_standard(bytes);
     }
-    replace(Path::new(path), bytes, mode).map_err(|e| failure(Path::new(path), &e))
+    let path = Path::new(path);
+    refuse_other_kind(path, bytes).and_then(|()| put_out(path, bytes, mode)).map_err(|e| failure(path, &e))
+}
+
+/// A key, a request or an index in the place of a certificate is a slip of the hand: who has lost it cannot make it again.
+fn refuse_other_kind(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if !fs::metadata(path).is_ok_and(|there| there.is_file()) {
+        return Ok(());
+    }
+    let mut head = Vec::new();
+    File::open(path)?.take(64).read_to_end(&mut head)?;
+    let line = |text: &[u8]| text.split(|byte| *byte == b'\n').next().map(<[u8]>::to_vec);
+    match head.is_empty() || line(&head) == line(bytes) {
+        true => Ok(()),
+        false => Err(io::Error::other("holds something else, which is not overwritten; name another file")),
+    }
+}
+
+/// A device, a pipe or a link, such as `/dev/stdout`, is written to; a file in its place would be found by all others.
+fn put_out(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_file() => {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(mode).open(path)?.write_all(bytes)
+        }
+        _ => replace(path, bytes, mode),
+    }
 }
 
 pub fn write_standard(bytes: &[u8]) -> Result<(), Failure> {
@@ -267,6 +293,48 @@ mod tests {
         replace(&path, b"three", PUBLIC).unwrap();
         assert!(is_exposed(&path));
         assert_eq!((scratch.content("a"), scratch.names()), (b"three".to_vec(), vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn only_a_file_of_the_same_kind_is_replaced_by_what_a_user_asks_for() {
+        const KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----\nmine\n";
+        const REQUEST: &[u8] = b"-----BEGIN CERTIFICATE REQUEST-----\nnew\n";
+        let scratch = Scratch::new("kind");
+        let file = |name: &str| scratch.0.join(name).display().to_string();
+        create(&scratch.0.join("key"), KEY, SECRET).unwrap();
+        create(&scratch.0.join("old"), &REQUEST[..40], PUBLIC).unwrap();
+        create(&scratch.0.join("empty"), b"", PUBLIC).unwrap();
+        std::os::unix::fs::symlink("key", file("link")).unwrap();
+        for name in ["key", "link"] {
+            let failure = write(&file(name), REQUEST, PUBLIC).unwrap_err();
+            assert!(failure.message.contains("name another file"), "{}", failure.message);
+        }
+        assert_eq!(scratch.content("key"), KEY);
+        for name in ["old", "empty", "new"] {
+            write(&file(name), REQUEST, PUBLIC).unwrap();
+            assert_eq!(scratch.content(name), REQUEST, "{name}");
+        }
+        assert!(write(&file("."), REQUEST, PUBLIC).is_err(), "a directory");
+    }
+
+    #[test]
+    fn a_link_or_a_pipe_stays_what_it_is() {
+        let scratch = Scratch::new("link");
+        let (link, pipe) = (scratch.0.join("link"), scratch.0.join("pipe"));
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        for text in [b"one".as_slice(), b"one\n2"] {
+            write(&link.display().to_string(), text, PUBLIC).unwrap();
+            assert_eq!(scratch.content("file"), text);
+        }
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = {
+            let pipe = pipe.clone();
+            std::thread::spawn(move || read_if_there(&pipe).unwrap())
+        };
+        write(&pipe.display().to_string(), b"frames", PUBLIC).unwrap();
+        assert!(!fs::metadata(&pipe).unwrap().is_file(), "nobody would write to the reader any more");
+        assert_eq!(reader.join().unwrap().unwrap(), b"frames");
     }
 
     #[test]
