@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.message.trim_end().lines().for_each(|line| eprintln!("quicap: {line}"));
+            failure.message.trim_end().lines().for_each(|line| cli::say(format_args!("quicap: {line}")));
             ExitCode::from(failure.code)
         }
     }
@@ -43,8 +43,7 @@ fn run() -> Result<(), Failure> {
     let arguments = cli::arguments()?;
     let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     if words == ["--version"] {
-        println!("quicap {}", env!("CARGO_PKG_VERSION"));
-        return Ok(());
+        return cli::status::print(concat!("quicap ", env!("CARGO_PKG_VERSION"), "\n"));
     }
     match Arguments::from_args(&["quicap"], &words) {
         Ok(arguments) => match arguments.command {
@@ -61,10 +60,7 @@ fn run() -> Result<(), Failure> {
             Command::TapDel(args) => cli::tap_del::run(&args),
             Command::UciShow(args) => cli::uci_show::run(&args),
         },
-        Err(early) if early.status.is_ok() => {
-            println!("{}", early.output);
-            Ok(())
-        }
+        Err(early) if early.status.is_ok() => cli::status::print(&(early.output + "\n")),
         Err(early) => {
             let line = early.output.replace('\0', "").split_whitespace().collect::<Vec<_>>().join(" ");
             Err(Failure::usage(line))

@@ -297,3 +297,37 @@ fn wrong_usage_ends_with_code_2() {
         assert!(!output.stderr.is_empty() && output.stdout.is_empty(), "{arguments:?}");
     }
 }
+
+/// Where nothing can be written, as on a full disk.
+fn full() -> fs::File {
+    fs::OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+#[test]
+fn output_that_cannot_be_written_ends_nothing_half_way() {
+    let quicap = || Command::new(env!("CARGO_BIN_EXE_quicap"));
+    let help = quicap().arg("--help").stdout(full()).output().unwrap();
+    assert_eq!(help.status.code(), Some(1));
+    assert!(String::from_utf8(help.stderr).unwrap().starts_with("quicap: cannot write: "));
+    let output = quicap().args(["check", "--config", "/nonexistent"]).stderr(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_daemon_whose_log_cannot_be_written_goes_on() {
+    let site = Site::new("full");
+    site.write_config("option listen_port 0\noption colour red");
+    let quicap = |command: &str, option: &str| {
+        let mut quicap = Command::new(env!("CARGO_BIN_EXE_quicap"));
+        quicap.args([command, "--socket"]).arg(site.path("socket")).arg(option);
+        quicap
+    };
+    let mut daemon = quicap("run", "--config").arg(site.path("quicap")).stderr(full()).spawn().unwrap();
+    let answers = || quicap("status", "--json").output().unwrap().status.success();
+    while daemon.try_wait().unwrap().is_none() && !answers() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(daemon.try_wait().unwrap(), None, "it ended");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}

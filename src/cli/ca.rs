@@ -159,8 +159,8 @@ fn init(args: &Init) -> Result<(), Failure> {
         .map_err(failed)
         .and_then(|()| Directory::open_locked(path, Some(&network), now).map(drop))
         .inspect_err(|_| directory::undo_init(path, is_new))?;
-    eprintln!("{}: CA of network '{network}' until {}", path.display(), Day(validity.not_after));
-    eprintln!(
+    say!("{}: CA of network '{network}' until {}", path.display(), Day(validity.not_after));
+    say!(
         "next: quicap csr --name NAME --key /etc/quicap/{network}/node.key | \
          quicap ca sign --dir {} - --bundle - | quicap install {network} -\n\
          (NAME: what to call this machine; for another one put 'ssh MACHINE' before quicap csr and before quicap install)",
@@ -183,9 +183,9 @@ fn sign(args: &Sign) -> Result<(), Failure> {
     let Entry { serial, id, fingerprint, not_after, .. } = entry;
     ca.add(entry)?;
     deliver(args, &mut ca, &certificate)?;
-    eprintln!("{}: key {fingerprint}, node {id} until {}, serial {serial}", request.name, Day(not_after));
+    say!("{}: key {fingerprint}, node {id} until {}, serial {serial}", request.name, Day(not_after));
     if let Some(bundle) = args.bundle.as_ref().filter(|bundle| *bundle != files::STANDARD) {
-        eprintln!("next, on {}: quicap install {} {bundle}", request.name, ca.index.network);
+        say!("next, on {}: quicap install {} {bundle}", request.name, ca.index.network);
     }
     Ok(())
 }
@@ -253,9 +253,9 @@ fn revoke(args: &Revoke) -> Result<(), Failure> {
     }
     ca.publish_revocations(now)?;
     for serial in serials {
-        eprintln!("{}: revoked {serial}", args.name);
+        say!("{}: revoked {serial}", args.name);
     }
-    eprintln!("{}: CRL {}; copy it to every node", ca.path("crl.pem").display(), ca.index.crl_number);
+    say!("{}: CRL {}; copy it to every node", ca.path("crl.pem").display(), ca.index.crl_number);
     Ok(())
 }
 
@@ -326,7 +326,7 @@ fn validity(now: u32, days: u32) -> Result<Validity, Failure> {
 fn within_ca(validity: Validity, ca: &Certificate) -> Validity {
     let not_after = validity.not_after.min(ca.not_after);
     if not_after < validity.not_after {
-        eprintln!("warning: valid until {} only: then the CA expires", Day(not_after));
+        say!("warning: valid until {} only: then the CA expires", Day(not_after));
     }
     Validity { not_before: validity.not_before.max(ca.not_before), not_after }
 }

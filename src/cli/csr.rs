@@ -39,7 +39,7 @@ pub fn run(args: &Csr) -> Result<(), Failure> {
     let in_key = |fault| Failure::runtime(format!("{path}: {fault}"));
     let request = make_request(&args.name, &key).map_err(in_key)?;
     files::write(args.out.as_deref().unwrap_or(files::STANDARD), request.as_bytes(), files::PUBLIC)?;
-    eprintln!("{}: key {}", args.name, key_fingerprint(&key).map_err(in_key)?);
+    say!("{}: key {}", args.name, key_fingerprint(&key).map_err(in_key)?);
     Ok(())
 }
 
@@ -47,7 +47,7 @@ pub fn run(args: &Csr) -> Result<(), Failure> {
 fn key(path: &Path) -> Result<Vec<u8>, Failure> {
     if let Some(key) = files::read_if_there(path)? {
         if files::is_exposed(path) {
-            eprintln!("warning: {}: others can read this key; chmod 600 it", path.display());
+            say!("warning: {}: others can read this key; chmod 600 it", path.display());
         }
         return Ok(key);
     }

@@ -46,12 +46,12 @@ pub fn run(args: &Install) -> Result<(), Failure> {
     let _lock = files::Lock::take(&directory)?;
     let failed = |e| files::failure(&directory, &e);
     if files::finish_install(&directory).map_err(failed)? {
-        eprintln!("{}: finished an interrupted install first", directory.display());
+        say!("{}: finished an interrupted install first", directory.display());
     }
     let mut set = files::Set::new(&directory);
     let member = prepare(args, &bytes, &directory, &mut set)?;
     set.commit().map_err(failed)?;
-    eprintln!(
+    say!(
         "{}: {} is node {} of '{}' until {}",
         directory.display(),
         member.name,
@@ -61,7 +61,7 @@ pub fn run(args: &Install) -> Result<(), Failure> {
     );
     // Other directories are none that the router's configuration knows.
     let steps = args.dir.is_none().then(|| next::steps(Path::new("/"), &args.network)).flatten();
-    steps.into_iter().for_each(|steps| eprintln!("{steps}"));
+    steps.into_iter().for_each(|steps| say!("{steps}"));
     Ok(())
 }
 
@@ -84,10 +84,10 @@ fn prepare(
         Failure::certificate(format!("{shown}: {refusal}; this machine's clock says {}", Day(now)))
     })?;
     for warning in trust.warnings(now) {
-        eprintln!("warning: {shown}: {warning}");
+        say!("warning: {shown}: {warning}");
     }
     if let Some(fingerprints) = changed_ca(directory, &trust)? {
-        eprintln!("warning: {shown}: the CA changes, now {fingerprints}; was that meant?");
+        say!("warning: {shown}: the CA changes, now {fingerprints}; was that meant?");
     }
     if let Some(next_key) = matching_key(directory, chain.as_bytes(), shown)? {
         set.add(files::KEY, next_key, files::SECRET);
@@ -111,7 +111,7 @@ fn crls(
     let path = directory.join("crl.pem");
     let installed = files::read_if_there(&path)?.unwrap_or_default();
     let installed = Crl::all_from_pem(&installed).unwrap_or_else(|fault| {
-        eprintln!("warning: {}: {fault}; replaced", path.display());
+        say!("warning: {}: {fault}; replaced", path.display());
         Vec::new()
     });
     let copies = bundle.crls.iter().map(|crl| Crl::from_der(&crl.der).ok_or(Fault::Malformed("CRL", 1)));

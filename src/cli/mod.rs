@@ -2,6 +2,12 @@
 //! the rooms below decide.
 
 use std::fmt;
+use std::io::{self, Write};
+
+/// A line for people, on standard error.
+macro_rules! say {
+    ($($line:tt)*) => { $crate::cli::say(format_args!($($line)*)) };
+}
 
 pub mod ca;
 pub mod check;
@@ -39,6 +45,11 @@ impl Failure {
     pub fn certificate(message: impl fmt::Display) -> Self {
         Self { code: 3, message: message.to_string() }
     }
+}
+
+/// Prints a line on standard error. That nobody reads it, or that a disk is full, is no reason to end half-way.
+pub fn say(line: fmt::Arguments<'_>) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Where the configuration is unless `--config` says otherwise.

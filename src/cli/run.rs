@@ -24,10 +24,22 @@ pub struct Run {
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(args: Run) -> Result<(), Failure> {
-    simple_logger::SimpleLogger::new()
-        .with_level(log::LevelFilter::Trace)
-        .init()
-        .map_err(|error| Failure::runtime(format!("logger: {error}")))?;
+    log::set_logger(&Stderr).map_err(|error| Failure::runtime(format!("logger: {error}")))?;
     log::set_max_level(log::LevelFilter::Info);
     daemon::run(&Options { network: args.network, config: args.config, socket: args.socket })
+}
+
+/// The log: a line on standard error, without a time stamp. When nobody reads it any more, or its disk is full, the daemon goes on.
+struct Stderr;
+
+impl log::Log for Stderr {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        say!("{:<5} [{}] {}", record.level(), record.target(), record.args());
+    }
+
+    fn flush(&self) {}
 }

@@ -50,7 +50,7 @@ pub fn run(arguments: &TapDel) -> Result<(), Failure> {
 
 fn report(tap: &str, result: Result<Removed, Error>) -> Result<(), Failure> {
     match result {
-        Ok(Removed::Gone) => eprintln!("device {tap}: removed"),
+        Ok(Removed::Gone) => say!("device {tap}: removed"),
         Ok(Removed::Absent) => {}
         Err(error) => return Err(Failure::runtime(error)),
     }

@@ -75,11 +75,7 @@ impl Directory {
     pub fn forget_last(&mut self) {
         let forgotten = self.index.entries.pop();
         if let (Some(entry), Err(_)) = (forgotten, self.write_index()) {
-            eprintln!(
-                "warning: {}: {} stays listed, though nobody has it",
-                self.path.display(),
-                entry.serial
-            );
+            say!("warning: {}: {} stays listed, though nobody has it", self.path.display(), entry.serial);
         }
     }
 
@@ -192,7 +188,7 @@ fn choose_network(path: &Path, authority: &Authority, network: Option<&str>) -> 
     let absolute = path.canonicalize().unwrap_or_default();
     match absolute.file_name().and_then(|name| name.to_str()).filter(|name| is_network_name(name)) {
         Some(name) => {
-            eprintln!(
+            say!(
                 "warning: {}: taking '{name}' for the network's name; --network says another",
                 path.display()
             );
