@@ -162,6 +162,15 @@ const CASES: &[Case] = &[
         &["node.crt: certificate expired on 2021-01-01; have a new one signed"],
     ),
     (
+        "good-but-for-itself",
+        |site| {
+            let peers = "config peer\noption network home\noption name a\nconfig peer\noption network home\noption name b\n";
+            site.write("quicap", [&site.read("quicap"), peers.as_bytes()].concat());
+        },
+        0,
+        &["warning: network home: peer 'a' is this node itself, and is ignored"],
+    ),
+    (
         "good-early",
         |site| site.issue("home", 2080, 2090),
         0,

@@ -125,7 +125,15 @@ pub fn look(network: &Network, clock: timekeeper::Reading, found: &mut Findings)
             for warning in dates::warnings(now.unix_s, member, &material.trust) {
                 found.warning(CERTIFICATE, format_args!("network {name}: {warning}"), "");
             }
-            let (id, until, peers) = (member.id, Day(member.not_after), network.peers.len());
+            let peers = network.others(&member.name).len();
+            if peers < network.peers.len() {
+                let text = format_args!(
+                    "network {name}: peer '{}' is this node itself, and is ignored",
+                    member.name
+                );
+                found.warning("config", text, "");
+            }
+            let (id, until) = (member.id, Day(member.not_after));
             let text = format_args!(
                 "network {name}: node {} (id {id}), certificate until {until}, {peers} peers",
                 member.name

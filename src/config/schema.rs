@@ -61,6 +61,13 @@ pub struct Network {
     pub peers: Vec<peer::Config>,
 }
 
+impl Network {
+    /// The peers but the node of this name, which is us: one file may serve all nodes of a network.
+    pub fn others(&self, me: &str) -> Vec<peer::Config> {
+        self.peers.iter().filter(|peer| peer.name.as_deref() != Some(me)).cloned().collect()
+    }
+}
+
 /// `option mtu`, of the TAP, without the Ethernet header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mtu {

@@ -197,6 +197,7 @@ fn make_node(
     profile: &Profile,
 ) -> Result<Node, Failure> {
     let clock = WallClock::new(material.judged.unix_s, material.judged.trusted);
+    let peers = network.others(&material.member.name);
     let config = node::Config {
         links: link::Config {
             network: network.name.clone(),
@@ -204,7 +205,7 @@ fn make_node(
             epoch: clock.unix_s(),
             clock,
             suites: if process::has_aes() { Suites::AesFirst } else { Suites::ChachaFirst },
-            peers: network.peers.clone(),
+            peers,
             fast_detect: network.fast_detect,
             sockets: sockets.describe(),
             profile: *profile,

@@ -53,8 +53,8 @@ fn try_reload(daemon: &mut Loop<'_>, now: Instant) -> Result<(), String> {
         .ok_or_else(|| format!("{}: there is no network '{name}' any more", daemon.options.config))?;
     let material = load(daemon, now, &network)?;
     let config = Reload {
+        peers: network.others(&material.member.name),
         credentials: credentials(material),
-        peers: network.peers.clone(),
         switch: network.switch,
         carrier: network.carrier,
         fast_detect: network.fast_detect,
