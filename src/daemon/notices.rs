@@ -66,16 +66,20 @@ impl Notices {
         self.changed = changed.then(|| (now, now + limits::FILES_QUIET));
     }
 
-    fn watch_files(&mut self, network: &Network) {
+    /// Whether all of them are watched; one whose directory is missing cannot be. NTP's mark is looked at anyway.
+    fn watch_files(&mut self, network: &Network) -> bool {
         self.watch =
             Watch::new().inspect_err(|error| log::debug!("changed files are not heard: {error}")).ok();
-        let Some(watch) = &mut self.watch else { return };
+        let Some(watch) = &mut self.watch else { return false };
+        let mut all = true;
         let files = [&network.ca, &network.cert, &network.key, &network.crl].map(Path::new);
         for file in files.into_iter().chain([self.mark.as_path()]) {
             if let Err(error) = watch.add(file) {
                 log::debug!("{}: changes are not heard: {error}", file.display());
+                all &= file == self.mark;
             }
         }
+        all
     }
 
     /// To be waited for: steps of the clock, and changes of files.
@@ -111,7 +115,9 @@ impl Notices {
         if self.changed.is_none_or(|(_, due)| due > now) {
             return false;
         }
-        self.changed = None;
+        // Their directory may be another one now, or have yet to come back.
+        let all = self.watch_files(network);
+        self.changed = (!all).then(|| (now, now + limits::CLOCK_LOOK));
         let digest = material::digest(network);
         let other = digest != self.digest;
         self.digest = digest;
@@ -218,6 +224,30 @@ mod tests {
         directory.put("other", "new");
         notices.hear(later);
         assert!(!notices.files_are_due(later + limits::FILES_QUIET, &network), "the same bytes");
+    }
+
+    #[test]
+    fn files_of_a_directory_that_was_removed_are_read_when_another_takes_its_place() {
+        let (parent, start) = (Directory::new("anew"), Instant::now());
+        let directory = Directory(parent.0.join("home"));
+        let make = || {
+            std::fs::create_dir(&directory.0).unwrap();
+            directory.put("cert", "the same");
+        };
+        make();
+        let network = directory.network();
+        let mut notices = Notices::open(&network, material::digest(&network), start);
+        std::fs::remove_dir_all(&directory.0).unwrap();
+        notices.hear(start);
+        let due = start + limits::FILES_QUIET;
+        assert!(notices.files_are_due(due, &network), "they are gone");
+        assert_eq!(notices.next_timeout(), Some(due + limits::CLOCK_LOOK));
+        make();
+        assert!(notices.files_are_due(due + limits::CLOCK_LOOK, &network), "they are back");
+        assert_eq!(notices.next_timeout(), None);
+        directory.put("cert", "another");
+        notices.hear(due);
+        assert!(notices.next_timeout().is_some(), "the new directory is watched");
     }
 
     #[test]

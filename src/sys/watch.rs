@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use super::check;
 
 /// Written, replaced, or of another mode; not read, and not removed: what is gone cannot be taken over.
-const CHANGES: u32 = libc::IN_CLOSE_WRITE | libc::IN_MOVED_TO | libc::IN_ATTRIB;
+const CHANGES: u32 = libc::IN_CLOSE_WRITE | libc::IN_MOVED_TO | libc::IN_ATTRIB | libc::IN_MOVE_SELF;
+/// The directory itself was moved or removed: another of this name is not watched.
+const GONE: u32 = libc::IN_MOVE_SELF | libc::IN_IGNORED;
 /// Bytes of `struct inotify_event` in front of the name.
 const HEADER: usize = size_of::<libc::inotify_event>();
 /// A few dozen events; more are read in further calls.
@@ -64,8 +66,9 @@ impl Watch {
 
     fn tell(&self, event: &Event, changed: &mut impl FnMut(&Path)) {
         let lost = event.mask & libc::IN_Q_OVERFLOW != 0;
+        let gone = event.mask & GONE != 0;
         let is_it = |(number, path): &&(i32, PathBuf)| {
-            lost || *number == event.number && path.file_name() == Some(&event.name)
+            lost || *number == event.number && (gone || path.file_name() == Some(&event.name))
         };
         self.files.iter().filter(is_it).for_each(|(_, path)| changed(path));
     }
@@ -151,6 +154,21 @@ mod tests {
         assert_eq!(heard(&watch), ["node.crt"]);
         fs::remove_file(file("node.crt")).unwrap();
         assert_eq!(heard(&watch), Vec::<String>::new());
+    }
+
+    #[test]
+    fn that_the_directory_is_moved_or_removed_is_heard_of_each_of_its_files() {
+        let directory = Directory::new("gone");
+        let (old, new) = (directory.0.join("old"), directory.0.join("new"));
+        fs::create_dir(&old).unwrap();
+        let mut watch = Watch::new().unwrap();
+        for name in ["node.crt", "crl.pem"] {
+            watch.add(&old.join(name)).unwrap();
+        }
+        fs::rename(&old, &new).unwrap();
+        assert_eq!(heard(&watch), ["node.crt", "crl.pem"]);
+        fs::remove_dir(&new).unwrap();
+        assert_eq!(heard(&watch), ["node.crt", "crl.pem"]);
     }
 
     #[test]
