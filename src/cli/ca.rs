@@ -255,7 +255,11 @@ fn revoke(args: &Revoke) -> Result<(), Failure> {
     for serial in serials {
         say!("{}: revoked {serial}", args.name);
     }
-    say!("{}: CRL {}; copy it to every node", ca.path("crl.pem").display(), ca.index.crl_number);
+    say!(
+        "{}: CRL {}; copy it to one node, which tells the others",
+        ca.path("crl.pem").display(),
+        ca.index.crl_number
+    );
     Ok(())
 }
 
