@@ -22,10 +22,14 @@ pub const PUBLIC: u32 = 0o644;
 /// More than any file of ours can need; a wrong path must not eat a router's memory.
 const LARGEST: u64 = 4 << 20;
 
-/// Reads a file, or standard input for [`STANDARD`].
+/// Reads a file, or standard input for [`STANDARD`]: without a byte, the command in front of the pipe has failed.
 pub fn read(path: &str) -> Result<Vec<u8>, Failure> {
     if path == STANDARD {
-        return read_all(io::stdin().lock()).map_err(|e| Failure::runtime(format!("standard input: {e}")));
+        let failed = |e: &dyn core::fmt::Display| Failure::runtime(format!("standard input: {e}"));
+        return match read_all(io::stdin().lock()) {
+            Ok(bytes) if bytes.is_empty() => Err(failed(&"nothing came; see what the command before says")),
+            read => read.map_err(|e| failed(&e)),
+        };
     }
     let open = || read_all(File::open(path)?);
     open().map_err(|e| Failure::runtime(format!("{path}: {}", words(&e))))

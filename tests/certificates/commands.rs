@@ -75,6 +75,17 @@ fn a_site_joins_by_one_pipe_and_its_key_stays_there() {
 }
 
 #[test]
+fn when_the_first_command_of_a_pipe_fails_the_others_point_to_it() {
+    let scratch = with_ca();
+    scratch.quicap("csr --name office --key office/node.key").ok();
+    let before = scratch.snapshot();
+    for command in ["ca sign --dir ca - --bundle -", "install home - --dir office"] {
+        scratch.quicap(command).fails(1, "standard input: nothing came; see what the command before says");
+    }
+    assert_eq!(scratch.snapshot(), before);
+}
+
+#[test]
 fn openssl_verifies_what_our_ca_signs() {
     let scratch = with_ca();
     join(&scratch, "office", "--no-transit --no-l2");
@@ -399,7 +410,7 @@ fn install_checks_everything_before_it_writes() {
         ("home", certificate.as_bytes(), 1, "holds no certificate of the CA"),
         ("home", rest.as_bytes(), 1, "begins with a CA's certificate"),
         ("home", &expired, 3, "certificate expired on 2021-01-01"),
-        ("home", b"", 1, "holds no '-----BEGIN CERTIFICATE-----' block"),
+        ("home", b"hello", 1, "holds no '-----BEGIN CERTIFICATE-----' block"),
         ("home", &good.as_bytes()[..good.len() - 40], 1, "damaged PEM block"),
     ] {
         let files = |scratch: &Scratch| -> Vec<_> {
