@@ -1,7 +1,7 @@
 //! `quicap demo`: the main job on one machine, from nothing to frames between two laptops, told step by step.
 //!
 //! Touches nothing outside of network namespaces and a temporary directory of its own, and takes both away again.
-//! `story.rs` and `detour.rs` are what happens, `lab.rs` what it happens in. Read first: README, "Try it".
+//! `story.rs` and `detour.rs` are what happens, `lab.rs` what it happens in. Read first: README, "See it work".
 
 mod detour;
 pub mod json;
