@@ -119,7 +119,7 @@ fn connection(daemon: &Loop<'_>, connection: &Connection, active: bool, control:
     let remote = connection.remote();
     let bound = daemon.sockets.local(connection.socket);
     // A socket bound to any address knows only by its packets which one is in use.
-    let ip = connection.quinn.local_ip().or(bound.map(|bound| bound.ip()));
+    let ip = connection.local().or(bound.map(|bound| bound.ip()));
     let unspecified = || match remote {
         SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),

@@ -8,7 +8,7 @@
 //!               measuring ------+                     lingering ---+  replaced: takes what is under way
 //! ```
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -87,6 +87,8 @@ pub struct Connection {
     max_datagram: usize,
     /// Largest UDP payload that came on the path in use, bytes.
     largest: usize,
+    /// Our address that the last datagram was sent to.
+    local: Option<IpAddr>,
     /// Bytes of DATAGRAM frames in the packet that the queue is filling now.
     filled: usize,
     pub(super) way: Way,
@@ -139,6 +141,7 @@ impl Connection {
             deadline: now + limits::DIAL_TIMEOUT,
             max_datagram: 0,
             largest: 0,
+            local: None,
             filled: 0,
             way: Way::default(),
             loss: LossMeter::default(),
@@ -187,9 +190,15 @@ impl Connection {
         self.largest.saturating_sub(overhead)
     }
 
-    /// A UDP payload of so many bytes came.
-    pub fn received(&mut self, bytes: usize) {
+    /// Our address; `None`: nothing came yet. QUIC itself knows it only of connections that the peer dialed.
+    pub fn local(&self) -> Option<IpAddr> {
+        self.local
+    }
+
+    /// A UDP payload of so many bytes came to this address of ours.
+    pub fn received(&mut self, bytes: usize, local: Option<IpAddr>) {
         self.largest = self.largest.max(bytes);
+        self.local = local.or(self.local);
     }
 
     /// Lost packets of the last minute or so, in thousandths.

@@ -336,7 +336,7 @@ impl Links {
                     && let Some(connection) = self.table.find_mut(slot)
                 {
                     connection.quinn.handle_event(event);
-                    connection.received(length);
+                    connection.received(length, local);
                     self.table.touch(slot);
                     self.receive(now, slot);
                 }

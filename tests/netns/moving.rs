@@ -79,6 +79,16 @@ fn a_transfer_survives_a_wan_that_is_down_for_three_seconds() {
 }
 
 #[test]
+fn status_names_our_own_address_of_each_connection() {
+    for (underlay, ours) in [(Underlay::V4, "192.0.2.1:"), (Underlay::V6, "[2001:db8::1]:")] {
+        let Some(mut lab) = Lab::two_linked_sites(underlay, &[]) else { return };
+        lab.wait(lab::SOON, "both ends have dialed", |lab| connections(&lab.status("a"), "role").len() == 2);
+        let seen = connections(&lab.status("a"), "local");
+        assert!(seen.iter().all(|local| local.starts_with(ours)), "{seen:?}");
+    }
+}
+
+#[test]
 fn an_endpoint_inside_the_tunnel_is_refused_in_words_and_others_are_used() {
     let Some(mut lab) = Lab::two_sites(Underlay::V4, &[]) else { return };
     lab.ok("ip -n @a addr add 10.77.0.254/24 dev br-lan");
