@@ -33,6 +33,13 @@ impl Follower {
         self.due
     }
 
+    /// The device may have been put into a bridge, or taken out of one. In a bridge there is nothing to wait for: it has
+    /// the MTU of the device already.
+    pub fn look_again(&mut self, now: Instant, tap: &Tap) {
+        let due = if tap.bridge().is_some() { now } else { now + SETTLED };
+        self.due = Some(self.due.map_or(due, |before| before.min(due)));
+    }
+
     /// Looks at what the paths carry now; call after every turn.
     pub fn follow(&mut self, now: Instant, node: &Node, tap: &Tap) -> Result<(), Error> {
         if let Some(wanted) = node.links().smallest_datagram().map(mtu_for)

@@ -109,6 +109,9 @@ impl Loop<'_> {
             }
             if state.waiter.is_ready(CHANGES) {
                 self.moving.hear(time);
+                if let (Some(follower), Some(tap)) = (&mut state.follower, &self.tap) {
+                    follower.look_again(time, tap);
+                }
             }
             moving::move_on(self, time)?;
             if NOTICES.iter().any(|place| state.waiter.is_ready(*place)) {

@@ -19,4 +19,12 @@ fn the_device_follows_the_path_mtu_and_in_a_bridge_it_stays_1500() {
     });
     assert_eq!(mtu(&lab, "b"), Some(1500.0));
     assert!(lab.ok("ip -n @b link show dev br-lan").contains("mtu 1500"));
+    // As when the bridge is configured, or loses the port, while the daemon runs.
+    lab.ok("ip -n @a link set quicap0 master br-lan up");
+    lab.wait(lab::SOON, "the MTU of a bridge is what it was before", |lab| {
+        mtu(lab, "a") == Some(1500.0) && lab.ok("ip -n @a link show dev br-lan").contains("mtu 1500")
+    });
+    assert!(lab.log("a").contains("is in bridge br-lan: its MTU stays 1500"));
+    lab.ok("ip -n @a link set quicap0 nomaster");
+    lab.wait(lab::SOON, "on its own the device follows again", |lab| mtu(lab, "a") == Some(1425.0));
 }
