@@ -126,11 +126,16 @@ impl Dialer {
         }
     }
 
-    /// Dial at once: the network changed, or the peer just showed that it is alive.
+    /// Dial at once: the network changed, or the peer just showed that it is alive. An attempt that is under way
+    /// looks its names up once more, and takes in what they stand for now.
     pub fn hurry(&mut self, now: Instant) {
-        if let State::Waiting(until) = &mut self.state {
-            *until = now;
-            self.failures = 0;
+        match &mut self.state {
+            State::Waiting(until) => {
+                *until = now;
+                self.failures = 0;
+            }
+            State::Racing(race) if self.up_since.is_none() => race.look_up_again(&self.endpoints),
+            _ => {}
         }
         let soon = now + limits::DIAL_TIMEOUT;
         let earliest = self.compared.map_or(soon, |compared| soon.max(compared + limits::COMPARE_PAUSE));
@@ -355,6 +360,23 @@ mod tests {
         assert_eq!(poll_all(&mut dialer, t), (vec![], vec![]), "a failure of another race");
         dialer.handle_failed(1);
         assert_eq!(poll_all(&mut dialer, t).0, strings(&["failed"]));
+    }
+
+    #[test]
+    fn an_attempt_under_way_that_is_hurried_takes_in_what_its_names_stand_for_now() {
+        let t = start();
+        let mut dialer = Dialer::new(vec![name("a.example"), address(7)], t, 1);
+        poll_all(&mut dialer, t);
+        dialer.hurry(t);
+        assert_eq!(poll_all(&mut dialer, t).0, strings(&[]), "the name is being looked up");
+        dialer.handle_resolved(t, 1, 0, &[IpAddr::from([192, 0, 2, 9])], 4433);
+        let now = t + limits::DIAL_STAGGER;
+        assert_eq!(poll_all(&mut dialer, now).1, [socket(9, 4433)]);
+        dialer.hurry(now);
+        assert_eq!(poll_all(&mut dialer, now).0, strings(&["a.example"]));
+        let addresses = [9, 8].map(|n| IpAddr::from([192, 0, 2, n]));
+        dialer.handle_resolved(now, 1, 0, &addresses, 4433);
+        assert_eq!(poll_all(&mut dialer, now + limits::DIAL_STAGGER).1, [socket(8, 4433)]);
     }
 
     #[test]

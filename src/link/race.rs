@@ -74,6 +74,15 @@ impl Race {
         race
     }
 
+    /// Names are looked up once more, unless that is under way; addresses that are known already are not dialed again.
+    pub fn look_up_again(&mut self, endpoints: &[Endpoint]) {
+        if self.resolving == 0 && self.to_resolve.is_empty() {
+            let all = endpoints.iter().enumerate().take(limits::CANDIDATES);
+            let names = all.filter(|(_, at)| matches!(at.host, Host::Name(_)));
+            self.to_resolve.extend(names.map(|(number, at)| (number, at.host.clone(), at.port)));
+        }
+    }
+
     pub fn next_question(&mut self) -> Option<Question> {
         let question = self.to_resolve.pop()?;
         self.resolving += 1;
