@@ -83,6 +83,11 @@ impl Dialer {
         matches!(self.state, State::Racing(_))
     }
 
+    /// The attempt that just failed was the first since the peer was lost, or since it was known.
+    pub fn has_failed_once(&self) -> bool {
+        self.failures == 1
+    }
+
     /// One of our own connections is up; others that are under way may turn out to be faster.
     pub fn handle_up(&mut self, now: Instant, endpoint: usize, address: SocketAddr, rtt: Duration) {
         self.good = Some((endpoint, address));

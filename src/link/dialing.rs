@@ -55,7 +55,10 @@ impl Links {
                     dial::Action::Decide(purpose) => self.decide(now, id, purpose),
                     dial::Action::Failed => {
                         let line = format!("link {}: {}", link.title(), link.reason);
-                        self.events.push_back(Event::Detail(line));
+                        // Once: that it goes on, the state of the link shows.
+                        let is_news =
+                            link.dialer.has_failed_once() && !link.is_up() && !link.reason.is_empty();
+                        self.events.push_back(if is_news { Event::Note(line) } else { Event::Detail(line) });
                     }
                 }
                 self.show_dialing(place);

@@ -190,6 +190,12 @@ fn one_dead_and_one_unresolvable_peer_disturb_nobody() {
             first > 8 && (4..=30).contains(&minute),
             "{first}, then {minute} datagrams a minute to a dead peer"
         );
+        for reason in
+            ["nowhere: name not found: nowhere.example", "dead: no answer from 192.0.2.78:443 (UDP blocked?)"]
+        {
+            let line = format!("link {reason}");
+            assert_eq!(world.events(0).iter().filter(|event| **event == line).count(), 1, "{line}");
+        }
     });
 }
 
