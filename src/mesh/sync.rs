@@ -21,6 +21,8 @@ use crate::wire::list::List;
 pub struct Sync {
     /// A neighbor has said what it knows: an earlier run of this node would have come to light.
     pub is_ready: bool,
+    /// A neighbor knows nodes for which there is no room here.
+    leaves_out: bool,
     pub asked: Asked,
     held: Held,
     /// Of NODE, LSA and what later versions announce; and of stations, which come and go as hosts please.
@@ -37,6 +39,7 @@ impl Sync {
     pub fn new(now: Instant) -> Self {
         Self {
             is_ready: false,
+            leaves_out: false,
             asked: Asked::new(),
             held: Held::new(),
             rates: Rates::new(),
@@ -240,6 +243,14 @@ impl Fabric {
         }
     }
 
+    /// It is not even asked for. A neighbor names it again and again: said once, until there is room.
+    fn leave_out(&mut self, id: NodeId) {
+        if !self.sync.leaves_out && self.topology.epoch(id).is_none() {
+            self.sync.leaves_out = true;
+            self.refuse(id);
+        }
+    }
+
     /// It waits, until it may be judged or its signer is known.
     fn hold(&mut self, now: Instant, received: Received<'_>, id: NodeId, is_early: bool) {
         if let Some((gone, slot)) = self.sync.held.put(now, received, id, is_early) {
@@ -289,10 +300,13 @@ impl Fabric {
             return;
         }
         for known in list.iter().take(NODES) {
-            if let Some(wanted) = self.topology.wanted(&known) {
-                self.sync.asked.put(slot, wanted);
+            match self.topology.wanted(&known) {
+                Some(wanted) => self.sync.asked.put(slot, wanted),
+                None if self.topology.is_full() => self.leave_out(known.id),
+                None => {}
             }
         }
+        self.sync.leaves_out &= self.topology.is_full();
         self.ask_all(now);
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quicap::node::Capacity;
 use quicap::node::status::{EdgeStatus, NodeStatus};
 
 use crate::members;
@@ -83,4 +84,24 @@ fn the_page_of_status_describes_every_table() {
         assert!(include_str!("../../docs/status.md").contains(&row), "docs/status.md: no row {row}");
         assert!(table.used <= table.capacity, "{table:?}");
     }
+}
+
+#[test]
+fn a_node_for_which_there_is_no_room_is_named_once() {
+    let (mut world, ca) = members::mesh(1, 3);
+    world.set_wire(0, 2, Wire { cut: true, ..Wire::default() });
+    world.kill(0);
+    world.run_for(Duration::from_secs(5));
+    let peers = vec![members::peer(Some("site-1"), &[World::ip(1)])];
+    let config = members::config(ca.credentials("site-0", 1), peers, 1);
+    world.start(0, |now| {
+        let mut node = members::node(config)(now);
+        node.set_capacity(now, Capacity { nodes: 2, ..Capacity::default() });
+        node
+    });
+    world.run_for(Duration::from_secs(300));
+    assert_eq!(ways(&world, 0), [way("site-1", "site-1", true)]);
+    let events = world.events(0);
+    let named = events.iter().filter(|line| *line == "node 3 is left out: the table of nodes is full");
+    assert_eq!(named.count(), 1, "{events:?}");
 }
