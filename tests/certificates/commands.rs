@@ -345,6 +345,9 @@ fn requests_of_openssl_are_signed_and_damaged_ones_refused() {
     ] {
         scratch.quicap(&format!("ca sign --dir ca {file}")).fails(1, words);
     }
+    for words in ["sign --dir nowhere cn.csr", "list --dir nowhere", "revoke --dir nowhere office"] {
+        scratch.quicap(&format!("ca {words}")).fails(1, "with 'quicap ca init'");
+    }
 }
 
 #[test]

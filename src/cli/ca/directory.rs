@@ -3,6 +3,7 @@
 //! `index` is written first and is the truth; `crl.pem` follows from it and is made again on opening if it lags
 //! behind. So a crash between two writes loses nothing.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Failure, files};
@@ -30,6 +31,11 @@ pub struct Directory {
 impl Directory {
     /// Locks and reads the directory and mends what a crash left. `network`: for a CA made elsewhere.
     pub fn open(path: &Path, network: Option<&str>, now_unix_s: u32) -> Result<Self, Failure> {
+        let key = std::fs::metadata(path.join("ca.key"));
+        if key.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            let path = path.display();
+            return Err(Failure::runtime(format!("{path}: there is no CA; make one with 'quicap ca init'")));
+        }
         let lock = files::Lock::take(path)?;
         let mut directory = Self::open_locked(path, network, now_unix_s)?;
         directory._lock = Some(lock);
