@@ -98,7 +98,7 @@ impl Marks {
 /// brings.
 #[derive(Clone, Copy, Debug)]
 struct Window {
-    epoch: u8,
+    epoch: u32,
     parent: Marks,
     others: Marks,
     /// When the parent brought the last one.
@@ -106,7 +106,7 @@ struct Window {
 }
 
 impl Window {
-    fn new(now: Instant, epoch: u8) -> Self {
+    fn new(now: Instant, epoch: u32) -> Self {
         Self { epoch, parent: Marks::default(), others: Marks::default(), last: now }
     }
 
@@ -245,9 +245,9 @@ impl Flood {
         }
         let entry = self.entries.get_mut(&mark.origin).ok_or(Refused::NoPath)?;
         let parent = entry.branch.parent.ok_or(Refused::NoPath)?;
-        let mut window = entry.window.filter(|window| window.epoch == mark.epoch);
-        if window.is_none() && announced as u8 == mark.epoch {
-            window = Some(Window::new(now, mark.epoch));
+        let mut window = entry.window.filter(|window| window.epoch as u8 == mark.epoch);
+        if announced as u8 == mark.epoch && window.is_none_or(|window| window.epoch != announced) {
+            window = Some(Window::new(now, announced));
         }
         let window = window.as_mut().ok_or(Refused::Epoch)?;
         let hash = || hash(self.seed, frame);
@@ -369,6 +369,16 @@ mod tests {
         assert!(flood.receive(t, mark(8, 1), PARENT, 8, b"frame").is_ok());
         assert_eq!(flood.receive(t, mark(7, 2), PARENT, 8, b"frame"), Err(Refused::Epoch));
         assert_eq!(flood.receive(t, mark(8, 1), PARENT, 8, b"frame"), Err(Refused::Duplicate));
+    }
+
+    #[test]
+    fn a_restarted_origin_counts_anew_though_the_low_byte_of_its_epoch_is_the_same() {
+        let t = start();
+        let mut flood = flood(t);
+        assert!(flood.receive(t, mark(7, 5000), PARENT, 0x107, b"frame").is_ok());
+        assert!(flood.receive(t, mark(7, 1), PARENT, 0x207, b"frame").is_ok());
+        assert_eq!(flood.receive(t, mark(7, 1), PARENT, 0x207, b"frame"), Err(Refused::Duplicate));
+        assert_eq!(flood.receive(t, mark(7, 2), OTHER, 0x207, b"frame"), astray(0b10));
     }
 
     #[test]

@@ -548,6 +548,22 @@ fn a_node_that_begins_again_within_the_same_second_takes_a_later_epoch() {
 }
 
 #[test]
+fn a_node_that_begins_again_256_seconds_later_is_heard_at_once() {
+    let mut world = World::new(3, &[(0, 1, 10), (1, 2, 10)]);
+    world.run(1000);
+    for _ in 0..10 {
+        assert_eq!(world.broadcast(0).delivered, [0, 1, 1]);
+    }
+    world.unlink(0, 1);
+    world.run(1000);
+    world.start(0, 1256, 6);
+    world.link(0, 1, Duration::from_millis(10));
+    world.run(2000);
+    assert!(world.agrees());
+    assert_eq!(world.broadcast(0).delivered, [0, 1, 1]);
+}
+
+#[test]
 fn a_cost_that_was_lost_with_a_connection_is_told_again_by_the_next() {
     let mut world = World::new(2, &[(0, 1, 10)]);
     world.run(1000);
