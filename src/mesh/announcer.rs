@@ -93,7 +93,7 @@ impl Announcer {
     /// Takes an epoch above the one that others know. True: this happens again and again.
     fn fight(&mut self, now: Instant) -> bool {
         let Some(above) = self.above.take().filter(|above| *above >= self.epoch) else { return false };
-        self.epoch = above.saturating_add(1).min(EPOCH_MAX);
+        self.epoch = above.saturating_add(1);
         (self.seqs, self.node) = ([0; FRAGMENTS as usize], 0);
         (self.changed, self.has_new_node) = (u8::MAX, true);
         let is_recent = self.fought.is_some_and(|last| now.saturating_duration_since(last) < FLAP_FORGOTTEN);

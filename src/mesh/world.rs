@@ -564,6 +564,25 @@ fn a_node_that_begins_again_256_seconds_later_is_heard_at_once() {
 }
 
 #[test]
+fn a_clock_that_was_beyond_all_epochs_keeps_nobody_out_after_it() {
+    let mut world = World::new(3, &[(1, 2, 10)]);
+    world.start(0, u32::MAX, 5);
+    world.link(0, 1, Duration::from_millis(10));
+    world.run(1000);
+    for run in 6..10 {
+        for _ in 0..10 {
+            assert_eq!(world.broadcast(0).delivered, [0, 1, 1], "{run}");
+        }
+        world.unlink(0, 1);
+        world.run(1000);
+        world.start(0, if run % 2 == 0 { u32::MAX } else { 2000 }, run);
+        world.link(0, 1, Duration::from_millis(10));
+        world.run(3000);
+        assert!(world.agrees(), "{run}");
+    }
+}
+
+#[test]
 fn a_cost_that_was_lost_with_a_connection_is_told_again_by_the_next() {
     let mut world = World::new(2, &[(0, 1, 10)]);
     world.run(1000);
