@@ -29,10 +29,14 @@ pub struct Cost {
 const HEARD: u8 = 3;
 
 impl Cost {
-    /// The link has come up, perhaps over another path.
-    pub fn handle_up(&mut self, now: Instant, rtt: Duration) {
-        let measured = units(rtt);
+    /// The link has come up, perhaps over another path. While others still know it as it was before, what they were told stays
+    /// unless it is another cost now.
+    pub fn handle_up(&mut self, now: Instant, rtt: Duration, is_announced: bool) {
+        let (measured, before) = (units(rtt), *self);
         *self = Self { measured, told: measured, up_at: Some(now), ..Self::default() };
+        if is_announced && !is_other(measured, before.told) {
+            (self.told, self.theirs) = (before.told, before.theirs);
+        }
     }
 
     /// True: others are to be told.
@@ -124,7 +128,7 @@ mod tests {
     fn a_change_is_told_when_it_lasts_and_a_doubling_at_once() {
         let t = Instant::now();
         let mut cost = Cost::default();
-        cost.handle_up(t, Duration::from_millis(20));
+        cost.handle_up(t, Duration::from_millis(20), false);
         assert_eq!(cost.told(), 200);
         let mut told = |seconds: u64, ms: u64| {
             let tells =
@@ -147,7 +151,7 @@ mod tests {
     fn of_a_young_link_less_is_told_soon_and_more_is_not() {
         let t = Instant::now();
         let mut cost = Cost::default();
-        cost.handle_up(t, Duration::from_millis(50));
+        cost.handle_up(t, Duration::from_millis(50), false);
         let mut told = |ms: u64, rtt: u64| {
             let tells = cost.handle_rtt(t + Duration::from_millis(ms), Duration::from_millis(rtt));
             (tells, cost.told())
@@ -166,7 +170,7 @@ mod tests {
     fn the_worse_of_both_ends_counts_and_no_link_is_free() {
         let t = Instant::now();
         let mut cost = Cost::default();
-        cost.handle_up(t, Duration::from_micros(40));
+        cost.handle_up(t, Duration::from_micros(40), false);
         assert_eq!(cost.of_both(), 1);
         assert_eq!((cost.handle_theirs(t, 70), cost.handle_theirs(t, 75)), (true, false));
         assert_eq!((cost.of_both(), cost.told()), (75, 1));
@@ -177,7 +181,19 @@ mod tests {
         let told = [COST_PAUSE / 2, COST_PAUSE, COST_PAUSE].map(|time| cost.handle_rtt(t + time, own));
         assert_eq!((told, cost.of_both()), ([false, true, false], 70), "the last of it is told later");
         assert!(cost.handle_theirs(t + COST_PAUSE, 200));
-        cost.handle_up(t, Duration::from_secs(60));
+        cost.handle_up(t, Duration::from_secs(60), false);
         assert_eq!(cost.of_both(), COST_MAX);
+    }
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    fn of_a_link_that_is_up_again_before_others_know_only_another_cost_is_told() {
+        let t = Instant::now();
+        for (ms, expected) in [(21, (200, 230)), (19, (200, 230)), (25, (250, 250)), (15, (150, 150))] {
+            let mut cost = Cost::default();
+            cost.handle_up(t, Duration::from_millis(20), false);
+            cost.handle_theirs(t, 230);
+            cost.handle_up(t, Duration::from_millis(ms), true);
+            assert_eq!((cost.told(), cost.of_both()), expected, "{ms} ms");
+        }
     }
 }

@@ -130,10 +130,16 @@ impl Fabric {
         rtt: Duration,
         registry: &impl Registry,
     ) -> bool {
+        let told = |neighbors: &Neighbors| neighbors.find(id).map(|(_, own)| own.cost.told());
+        let before = told(&self.neighbors);
         let Some(place) = self.neighbors.handle_up(now, id, link, transit, rtt) else { return false };
         if place.is_reused {
             self.flood.forget_slot(place.slot);
             self.standings.forget(now, place.slot);
+        }
+        // Who has the higher id tells its cost below.
+        if self.me < id && told(&self.neighbors) != before {
+            self.handle_cost_changed(now, place.slot);
         }
         self.repairs.handle_alive(now, &self.graph, self.trees.paths(), place.slot);
         self.look_around();

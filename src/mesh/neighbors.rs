@@ -154,7 +154,7 @@ impl Neighbors {
         }
         let neighbor = entry.get_or_insert_with(|| Neighbor::new(id, link, now));
         (neighbor.link, neighbor.transit) = (link, transit);
-        neighbor.cost.handle_up(now, rtt);
+        neighbor.cost.handle_up(now, rtt, neighbor.is_announced);
         neighbor.carry(now);
         self.count();
         Some(place)

@@ -583,6 +583,30 @@ fn a_clock_that_was_beyond_all_epochs_keeps_nobody_out_after_it() {
 }
 
 #[test]
+fn a_link_that_comes_back_before_others_know_that_it_was_gone_costs_what_it_costs_then() {
+    for (failures, gone) in [(0, 0), (1, 300)] {
+        let mut world = World::new(3, &[(0, 1, 10), (1, 2, 10)]);
+        world.run(1000);
+        for _ in 0..failures {
+            world.unlink(0, 1);
+            world.run(1000);
+            world.link(0, 1, Duration::from_millis(10));
+            world.run(1000);
+        }
+        let cost =
+            |world: &World| [0, 1, 2].map(|site| world.fabric(site).joints().map(|joint| joint.cost).max());
+        assert_eq!(cost(&world), [Some(200); 3]);
+        for (ms, told) in [(100, 2000), (20, 400), (20, 400)] {
+            world.unlink(0, 1);
+            world.run(gone);
+            world.link(0, 1, Duration::from_millis(ms));
+            world.run(1000);
+            assert_eq!(cost(&world), [Some(told); 3], "{failures} failures before, {ms} ms");
+        }
+    }
+}
+
+#[test]
 fn a_cost_that_was_lost_with_a_connection_is_told_again_by_the_next() {
     let mut world = World::new(2, &[(0, 1, 10)]);
     world.run(1000);
