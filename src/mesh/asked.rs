@@ -101,6 +101,14 @@ impl Asked {
         self.entries.values_mut().for_each(|entry| entry.sources &= !bit(slot));
     }
 
+    /// Whether that neighbor has something that is still to come, from it or from others.
+    pub fn waits_for(&self, slot: u8) -> bool {
+        let is_its = |entry: &Entry| {
+            entry.sources & bit(slot) != 0 || entry.last.is_some_and(|(last, _)| last == slot)
+        };
+        self.entries.values().any(|entry| entry.what != 0 && is_its(entry))
+    }
+
     pub fn table(&self) -> Table {
         let entries = &*self.entries;
         Table { name: "asked", used: entries.len(), capacity: ASKED, bytes: size_of_val(entries) }
@@ -188,6 +196,7 @@ mod tests {
         asked.put(2, wanted(7, WANTS_NODE));
         let first = asked.poll(t, u64::MAX);
         assert_eq!(first.len(), 1);
+        assert_eq!([1, 2, 3].map(|slot| asked.waits_for(slot)), [true, true, false]);
         asked.put(3, wanted(7, WANTS_LINKS));
         assert!(asked.poll(t + Duration::from_millis(999), u64::MAX).is_empty());
         assert_eq!(asked.next_timeout(), Some(t + ASK_AGAIN));
@@ -196,6 +205,7 @@ mod tests {
         assert_ne!(first[0].0, second[0].0);
         assert_eq!(second[0].1.as_slice(), [wanted(7, WANTS_NODE | WANTS_LINKS)]);
         asked.handle_answer(node(7), WANTS_NODE | WANTS_LINKS);
+        assert!([1, 2, 3].iter().all(|slot| !asked.waits_for(*slot)));
         assert!(asked.poll(t + 2 * ASK_AGAIN, u64::MAX).is_empty());
         assert_eq!(asked.next_timeout(), None);
     }

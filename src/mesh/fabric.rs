@@ -412,6 +412,11 @@ impl Fabric {
         id == self.me || has_path() || self.neighbors.find(id).is_some_and(|(_, own)| own.is_alive())
     }
 
+    /// Whether what the neighbor on that slot knows of all nodes is still to come.
+    pub fn waits_for(&self, slot: u8) -> bool {
+        self.sync.asked.waits_for(slot)
+    }
+
     pub fn slot_of(&self, link: LinkId) -> Option<u8> {
         self.neighbors.slot_of(link)
     }

@@ -60,6 +60,9 @@ impl Node {
             Message::Crl(der) => self.take_crl(now, slot, der, bytes),
             _ => {
                 self.fabric.handle_message(now, slot, (&message, bytes), &mut self.members);
+                if matches!(message, Message::Summary(_)) {
+                    self.snapshot.handle_summary(link);
+                }
                 self.take_accepted(now);
             }
         }
@@ -129,11 +132,17 @@ impl Node {
         self.fabric.relay(None, &message);
     }
 
-    /// Asks who lives where, until one of the neighbors has answered.
-    pub(super) fn ask_snapshot(&mut self, now: Instant, link: LinkId) {
-        if self.snapshot.ask(now, link) {
+    /// Asks who lives where, until one of the neighbors has answered: each when the nodes that it knows are known here, since
+    /// what it says of others does not count.
+    pub(super) fn ask_snapshots(&mut self, now: Instant) {
+        while let Some(link) = self.next_to_ask(now) {
             self.say(now, link, &Message::MacSnapshot(List::of(&[], &mut Vec::new())));
         }
+    }
+
+    fn next_to_ask(&mut self, now: Instant) -> Option<LinkId> {
+        let fabric = &self.fabric;
+        self.snapshot.poll(now, |link| fabric.slot_of(link).is_some_and(|slot| !fabric.waits_for(slot)))
     }
 
     fn take_snapshot(&mut self, now: Instant, (link, slot): (LinkId, u8), list: &List<'_, Owned>) {

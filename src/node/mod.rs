@@ -135,7 +135,7 @@ impl Node {
             carrier: Carrier::new(config.carrier, now),
             more_at: None,
             copies: Copies::default(),
-            snapshot: Snapshot::Asking(0, None),
+            snapshot: Snapshot::new(),
             reached: 1,
             to_tap: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -218,6 +218,7 @@ impl Node {
         self.handle_reach(now);
         self.tell_stations(now);
         self.say_messages(now);
+        self.ask_snapshots(now);
         self.say_notes(now);
         self.links.settle(now);
         self.carrier.handle_links(now, self.fabric.neighbors().up() != 0);
@@ -267,7 +268,6 @@ impl Node {
             return self.journal.caution(now, format!("node {node} gets no slot: too many links"));
         }
         self.switch.look_again();
-        self.ask_snapshot(now, link);
         self.tell_news(now, node);
     }
 

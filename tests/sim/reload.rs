@@ -212,6 +212,32 @@ fn a_reload_dials_at_once_who_was_to_be_dialed_later() {
 }
 
 #[test]
+fn a_node_that_begins_learns_from_a_neighbor_where_all_hosts_are() {
+    for_seeds(|seed| {
+        let mut world = World::new(seed);
+        let ca = Ca::new();
+        world.add_many(4);
+        let begin = |world: &mut World, site: usize| {
+            let near = [site.wrapping_sub(1), site + 1].into_iter().filter(|other| *other < 4);
+            let peers = near.map(|other| peer(Some(&name(other)), &[World::ip(other)])).collect();
+            world.start(site, node(config(ca.credentials(&name(site), site as u16 + 1), peers, seed)));
+        };
+        (1..4).for_each(|site| begin(&mut world, site));
+        world.run_for(seconds(3));
+        (1..4).for_each(|site| world.send(site, &broadcast(site as u8, 100)));
+        world.run_for(seconds(1));
+        begin(&mut world, 0);
+        assert!(world.run_until(seconds(2), |world| world.links_up(0) == 1));
+        world.run_for(seconds(2));
+        let owners = world.sites[0].node.as_ref().expect("runs").switch().owners();
+        for site in 1..4 {
+            let host = MacAddr([2, 0, 0, 0, 0, site as u8]);
+            assert_eq!(owners.find(world.now, host), NodeId::new(site + 1), "behind {site}");
+        }
+    });
+}
+
+#[test]
 fn a_peer_that_is_removed_in_the_middle_of_a_race_is_dialed_no_more() {
     let mut world = World::new(8);
     let ca = Ca::new();
