@@ -74,7 +74,7 @@ pub struct Fabric {
     pub(super) announcer: Announcer,
     pub(super) sync: Sync,
     pub(super) standings: Standings,
-    /// Nodes whose NODE was taken, and who brought it.
+    /// Nodes whose NODE was taken, and neighbors that may have missed something.
     pub(super) accepted: VecDeque<NodeId>,
     /// Paths that were used since the last search.
     pub(super) routes: Box<FnvIndexMap<NodeId, Route, NODES>>,
@@ -235,12 +235,18 @@ impl Fabric {
     /// Messages to that neighbor may have been lost: it is told anew what there is.
     pub fn handle_resync(&mut self, now: Instant, link: LinkId) {
         if let Some(slot) = self.slot_of(link) {
-            self.tell_anew(now, slot);
+            self.tell_again(now, slot);
         }
     }
 
+    /// The same, and [`Fabric::poll_accepted`] names it: what is not of the database may have been lost as well.
+    pub(super) fn tell_again(&mut self, now: Instant, slot: u8) {
+        self.tell_anew(now, slot);
+        self.accepted.extend(self.neighbors.get(slot).map(|own| own.id));
+    }
+
     /// What a neighbor needs that may know nothing of what was said before.
-    pub(super) fn tell_anew(&mut self, now: Instant, slot: u8) {
+    fn tell_anew(&mut self, now: Instant, slot: u8) {
         self.tell_summary(now, slot);
         self.tell_cost(slot);
     }
@@ -335,7 +341,7 @@ impl Fabric {
         self.outbox.pop_front()
     }
 
-    /// A node of which a NODE was taken: to be called after every message and timeout.
+    /// A node of which a NODE was taken, or that may have missed something: to be called after every message and timeout.
     pub fn poll_accepted(&mut self) -> Option<NodeId> {
         self.accepted.pop_front()
     }

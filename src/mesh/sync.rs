@@ -383,7 +383,7 @@ impl Fabric {
             let behind = core::mem::take(&mut self.sync.behind).0 & self.neighbors.up();
             (0..SLOTS as u8)
                 .filter(|slot| behind & bit(*slot) != 0)
-                .for_each(|slot| self.tell_anew(now, slot));
+                .for_each(|slot| self.tell_again(now, slot));
         }
         self.ask_all(now);
         // One in a turn: each costs a check of a signature.

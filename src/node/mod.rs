@@ -328,7 +328,7 @@ impl Node {
         let credentials = self.with_newest_crls(config.credentials);
         self.links.reload(now, credentials.clone(), config.peers)?;
         self.links.set_fast_detect(config.fast_detect);
-        self.handle_renewed(now, credentials);
+        self.handle_renewed(now, credentials, u64::MAX);
         self.switch.configure(config.switch);
         self.carrier.configure(now, config.carrier);
         self.settle(now);

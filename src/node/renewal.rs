@@ -19,7 +19,7 @@ impl Node {
     pub fn renew(&mut self, now: Instant, credentials: Credentials) -> Result<(), Fault> {
         let credentials = self.with_newest_crls(credentials);
         self.links.renew(now, credentials.clone())?;
-        self.handle_renewed(now, credentials);
+        self.handle_renewed(now, credentials, u64::MAX);
         self.settle(now);
         Ok(())
     }
@@ -32,8 +32,8 @@ impl Node {
         }
     }
 
-    /// We show and believe something else, and the links know it.
-    pub(super) fn handle_renewed(&mut self, now: Instant, credentials: Credentials) {
+    /// We show and believe something else, and the links know it. Newer lists are told to the neighbors on these slots.
+    pub(super) fn handle_renewed(&mut self, now: Instant, credentials: Credentials, slots: u64) {
         self.keeper.set_floor(floor(credentials.identity.chain(), &credentials.trust));
         let before = self.members.crl();
         let changes = self.members.set_credentials(credentials);
@@ -47,7 +47,7 @@ impl Node {
             self.fabric.handle_new_key(now);
         }
         if self.members.crl() > before {
-            self.tell_crls(u64::MAX);
+            self.tell_crls(slots);
         }
         self.judge_members(now);
         self.say_dates(now);
@@ -85,7 +85,7 @@ impl Node {
         let id = self.fabric.neighbors().get(slot).map(|own| own.id);
         let from = id.and_then(|id| self.members.name(id)).unwrap_or("a neighbor").to_owned();
         self.fabric.relay(Some(slot), bytes);
-        self.handle_renewed(now, credentials);
+        self.handle_renewed(now, credentials, 0);
         let number = self.links.trust().crl_number().unwrap_or(0);
         self.journal.note(now, format!("CRL {number} taken from {from}"));
         self.outputs.push_back(Output::Crls);

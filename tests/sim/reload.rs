@@ -34,9 +34,9 @@ fn reload(
 
 /// Certificates of the running node, with another CRL.
 fn with_crl(world: &World, ca: &Ca, site: usize, crl: &str) -> quicap::link::Credentials {
-    let mut credentials = ca.credentials_with_crl(&name(site), site as u16 + 1, Some(crl));
-    credentials.me = world.sites[site].node.as_ref().expect("runs").links().me().clone();
-    credentials
+    let trust = ca.credentials_with_crl(&name(site), site as u16 + 1, Some(crl)).trust;
+    let own = world.sites[site].node.as_ref().expect("runs").links().credentials();
+    quicap::link::Credentials { trust, ..own.clone() }
 }
 
 #[test]
@@ -137,6 +137,69 @@ fn a_changed_peer_touches_no_other_link() {
 }
 
 #[test]
+fn a_list_that_was_lost_with_a_connection_is_told_again_by_the_next() {
+    for_seeds(|seed| {
+        let mut world = World::new(seed);
+        let ca = Ca::new();
+        world.add_many(2);
+        // Each dials the other; what the first sends to this address is carried by its own connection.
+        let far = World::ip(11);
+        world.aliases.insert(far, 1);
+        let peers = |site: usize| vec![peer(Some(&name(1 - site)), &[[far, World::ip(0)][site]])];
+        for site in 0..2 {
+            let credentials = ca.credentials(&name(site), site as u16 + 1);
+            world.start(site, node(config(credentials, peers(site), seed)));
+        }
+        world.run_for(seconds(3));
+        let connections = |world: &World| {
+            let links = world.sites[0].node.as_ref().expect("runs").links();
+            links.iter().next().map_or(0, |link| link.connections.len())
+        };
+        assert_eq!(connections(&world), 2);
+        world.ways.insert(far, Wire { cut: true, ..Wire::default() });
+        let credentials = with_crl(&world, &ca, 0, &ca.revoke(&[&[1, 2, 3, 4]]));
+        reload(&mut world, 0, credentials, peers(0));
+        world.run_for(seconds(10));
+        assert_eq!((connections(&world), world.links_up(1)), (1, 1));
+        assert_eq!(lists(&world, 1), Some(2), "{:?}", world.events(1));
+    });
+}
+
+/// The number of the newest list that the node goes by.
+fn lists(world: &World, site: usize) -> Option<u64> {
+    world.sites[site].node.as_ref().expect("runs").links().trust().crl_number()
+}
+
+#[test]
+fn a_list_goes_over_each_link_once() {
+    for_seeds(|seed| {
+        let mut world = World::new(seed);
+        let ca = Ca::new();
+        world.add_many(4);
+        let peers = |site: usize| {
+            let near = [site.wrapping_sub(1), site + 1].into_iter().filter(|other| *other < 4);
+            near.map(|other| peer(Some(&name(other)), &[World::ip(other)])).collect::<Vec<_>>()
+        };
+        for site in 0..4 {
+            let credentials = ca.credentials(&name(site), site as u16 + 1);
+            world.start(site, node(config(credentials, peers(site), seed)));
+        }
+        world.run_for(seconds(5));
+        let serials: Vec<[u8; 4]> = (0..1000_u32).map(|n| (n | 1 << 30).to_be_bytes()).collect();
+        let crl = ca.revoke(&serials.iter().map(|serial| &serial[..]).collect::<Vec<_>>());
+        let credentials = with_crl(&world, &ca, 0, &crl);
+        let length: u64 = credentials.trust.told_crls().map(|crl| crl.der.len() as u64).sum();
+        assert!(length > 20_000);
+        let before = world.bytes;
+        reload(&mut world, 0, credentials, peers(0));
+        world.run_for(seconds(5));
+        assert_eq!([0, 1, 2, 3].map(|site| lists(&world, site)), [Some(2); 4]);
+        let times = (world.bytes - before) as f64 / length as f64;
+        assert!(times < 3.9, "{times:.2} lists over three links");
+    });
+}
+
+#[test]
 fn a_peer_that_is_added_comes_up() {
     let mut world = World::new(4);
     let ca = Ca::new();
@@ -148,6 +211,32 @@ fn a_peer_that_is_added_comes_up() {
     assert_eq!(world.links_up(0), 0);
     reload(&mut world, 0, credentials, vec![peer(Some("b"), &[World::ip(1)])]);
     assert!(world.run_until(seconds(1), |world| world.links_up(0) == 1));
+}
+
+#[test]
+fn a_node_that_begins_learns_from_a_neighbor_where_all_hosts_are() {
+    for_seeds(|seed| {
+        let mut world = World::new(seed);
+        let ca = Ca::new();
+        world.add_many(4);
+        let begin = |world: &mut World, site: usize| {
+            let near = [site.wrapping_sub(1), site + 1].into_iter().filter(|other| *other < 4);
+            let peers = near.map(|other| peer(Some(&name(other)), &[World::ip(other)])).collect();
+            world.start(site, node(config(ca.credentials(&name(site), site as u16 + 1), peers, seed)));
+        };
+        (1..4).for_each(|site| begin(&mut world, site));
+        world.run_for(seconds(3));
+        (1..4).for_each(|site| world.send(site, &broadcast(site as u8, 100)));
+        world.run_for(seconds(1));
+        begin(&mut world, 0);
+        assert!(world.run_until(seconds(2), |world| world.links_up(0) == 1));
+        world.run_for(seconds(2));
+        let owners = world.sites[0].node.as_ref().expect("runs").switch().owners();
+        for site in 1..4 {
+            let host = MacAddr([2, 0, 0, 0, 0, site as u8]);
+            assert_eq!(owners.find(world.now, host), NodeId::new(site + 1), "behind {site}");
+        }
+    });
 }
 
 #[test]
@@ -209,32 +298,6 @@ fn a_reload_dials_at_once_who_was_to_be_dialed_later() {
     reload(&mut world, 0, credentials, peers);
     // An attempt that had begun before the peer was there runs into its end first.
     assert!(world.run_until(seconds(7), |world| world.links_up(0) == 1));
-}
-
-#[test]
-fn a_node_that_begins_learns_from_a_neighbor_where_all_hosts_are() {
-    for_seeds(|seed| {
-        let mut world = World::new(seed);
-        let ca = Ca::new();
-        world.add_many(4);
-        let begin = |world: &mut World, site: usize| {
-            let near = [site.wrapping_sub(1), site + 1].into_iter().filter(|other| *other < 4);
-            let peers = near.map(|other| peer(Some(&name(other)), &[World::ip(other)])).collect();
-            world.start(site, node(config(ca.credentials(&name(site), site as u16 + 1), peers, seed)));
-        };
-        (1..4).for_each(|site| begin(&mut world, site));
-        world.run_for(seconds(3));
-        (1..4).for_each(|site| world.send(site, &broadcast(site as u8, 100)));
-        world.run_for(seconds(1));
-        begin(&mut world, 0);
-        assert!(world.run_until(seconds(2), |world| world.links_up(0) == 1));
-        world.run_for(seconds(2));
-        let owners = world.sites[0].node.as_ref().expect("runs").switch().owners();
-        for site in 1..4 {
-            let host = MacAddr([2, 0, 0, 0, 0, site as u8]);
-            assert_eq!(owners.find(world.now, host), NodeId::new(site + 1), "behind {site}");
-        }
-    });
 }
 
 #[test]
