@@ -188,7 +188,7 @@ impl Links {
             version: control::VERSION,
             id: me.id.value(),
             fingerprint: me.fingerprint,
-            epoch: self.config.epoch,
+            epoch: self.run(),
             mode: control::MODE_L2,
             flags: 0,
             max_datagram: limits::DATAGRAM_MAX as u16,
@@ -201,6 +201,12 @@ impl Links {
             connection.greet(now, &hello);
         }
         self.table.touch(slot);
+    }
+
+    /// Another number in each run, those that begin in the same second included.
+    fn run(&self) -> u32 {
+        let [.., a, b, c, d] = self.config.seed;
+        self.config.epoch.wrapping_add(u32::from_be_bytes([a, b, c, d]))
     }
 
     pub(super) fn handle_hello(&mut self, now: Instant, slot: Slot, hello: &OwnedHello) {

@@ -6,7 +6,7 @@ use quicap::link::connection::Role;
 use quicap::link::peer::State;
 
 use crate::for_seeds;
-use crate::members::{Ca, config, mesh, name, named_peer, node, peer};
+use crate::members::{Ca, broadcast, config, mesh, name, named_peer, node, peer};
 use crate::world::{Wire, World};
 
 fn ms(n: u64) -> Duration {
@@ -476,6 +476,41 @@ fn a_restart_that_takes_no_time_is_known_by_the_first_hello() {
         assert_eq!(count(&world, 0, ": down"), 0, "{:?}", world.events(0));
         let node = world.sites[0].node.as_ref().expect("runs");
         assert_eq!(node.links().connections().filter(|own| own.is_up()).count(), 2);
+    });
+}
+
+#[test]
+fn a_node_that_begins_again_in_the_same_second_is_heard_before_its_links_were_missed() {
+    for_seeds(|seed| {
+        // In a row, so that its broadcasts are numbered.
+        let (sites, ca, mut world) = (3, Ca::new(), World::new(seed));
+        let begin = |world: &mut World, site: usize, seed: u64| {
+            let near = [site.wrapping_sub(1), site + 1].into_iter().filter(|other| *other < sites);
+            let peers = near.map(|other| peer(Some(&name(other)), &[World::ip(other)])).collect();
+            let mut config = config(ca.standing_credentials(&name(site), site as u16 + 1), peers, seed);
+            config.links.seed[31] = seed as u8;
+            world.start(site, node(config));
+        };
+        world.add_many(sites);
+        (0..sites).for_each(|site| begin(&mut world, site, seed));
+        world.run_for(seconds(40));
+        let (site, others) = [(0, [1, 2]), (2, [0, 1])][seed as usize % 2];
+        let heard = |world: &World| others.map(|other| world.sites[other].frames.len());
+        let say = |world: &mut World, times: usize| {
+            let before = heard(world);
+            for _ in 0..times {
+                world.send(site, &broadcast(site as u8 + 1, 100));
+                world.run_for(ms(20));
+            }
+            world.run_for(seconds(1));
+            let after = heard(world);
+            [after[0] - before[0], after[1] - before[1]]
+        };
+        assert_eq!(say(&mut world, 100), [100, 100]);
+        world.kill(site);
+        begin(&mut world, site, seed + 1);
+        world.run_for(seconds(5));
+        assert_eq!(say(&mut world, 3), [3, 3], "{:?}", world.events(1));
     });
 }
 
