@@ -132,7 +132,17 @@ impl Fabric {
         registry: &mut impl Registry,
     ) {
         let mark = (node.epoch, node.seq);
-        match self.topology.compare_node(node.id, mark) {
+        let outcome = match self.topology.compare_node(node.id, mark) {
+            Outcome::Known if self.is_of_twin(received, node, registry) => {
+                if node.id == self.me {
+                    Outcome::Own
+                } else {
+                    Outcome::Older
+                }
+            }
+            outcome => outcome,
+        };
+        match outcome {
             Outcome::Stored => {}
             Outcome::Older => {
                 if self.answers_older(now, received.slot) {
@@ -165,6 +175,17 @@ impl Fabric {
             Accepted::Forged => self.blame(received.slot, node_tokens(node)),
             Accepted::Full => self.refuse(node.id),
         }
+    }
+
+    /// Has a NODE, of this node or told by its own, the number of one that says something else? Two runs of its node have begun
+    /// in the same second, and that must come to light: what others remember of the one would be taken for the other's.
+    fn is_of_twin(&self, received: Received<'_>, node: &Node<'_>, registry: &impl Registry) -> bool {
+        let teller = self.neighbors.get(received.slot).map(|own| own.id);
+        let form = if node.certificate.len() == HASH { Form::Hash } else { Form::Whole };
+        let mut known = std::vec::Vec::new();
+        (node.id == self.me || teller == Some(node.id))
+            && registry.emit(node.id, form, &mut known)
+            && known != received.bytes
     }
 
     /// A NODE of this node that it did not make, or made in an earlier run. Its key may be another one by now, so that the

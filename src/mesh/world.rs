@@ -54,7 +54,9 @@ impl Registry for Book {
     fn accept(&mut self, node: &Node<'_>) -> Accepted {
         let mut bytes = Vec::new();
         Message::Node(node.clone()).emit(&mut bytes);
-        self.nodes.insert(node.id, bytes);
+        if node.id != self.me {
+            self.nodes.insert(node.id, bytes);
+        }
         Accepted::Good(Transit::Yes)
     }
 
@@ -69,7 +71,7 @@ impl Registry for Book {
             crl: 0,
             certificate: &[0; HASH],
             appendix: &[],
-            signature: [0; 64],
+            signature: [self.run; 64],
         };
         Message::Node(node).emit(&mut bytes);
         self.nodes.insert(self.me, bytes);
@@ -214,7 +216,29 @@ impl World {
             self.sites[site].fabric.handle_down(self.now, link);
             self.wires.remove(&(site, link));
             self.cut.retain(|port| *port != (site, link));
+            self.cargo.retain(|_, (port, _)| *port != (site, link));
             self.drain(site);
+        }
+    }
+
+    /// The other ends of this site's wires, and how long they are.
+    fn wires_of(&self, site: usize) -> Vec<(usize, Duration)> {
+        let own = self.wires.iter().filter(|((from, _), _)| *from == site);
+        let mut wires: Vec<_> = own.map(|(_, ((far, _), delay))| (*far, *delay)).collect();
+        wires.sort_unstable();
+        wires
+    }
+
+    /// It begins again so soon that its neighbors do not see their links go down: they hear it on other connections.
+    fn restart(&mut self, site: usize, epoch: u32, run: u8) {
+        let wires = self.wires_of(site);
+        self.start(site, epoch, run);
+        for (far, delay) in wires {
+            let link = self.ports(site, far)[0].1;
+            let (own, id) = (&mut self.sites[site], node(far as u16 + 1));
+            assert!(own.fabric.handle_up(self.now, link, (id, Transit::Yes), 2 * delay, &own.book));
+            self.drain(site);
+            self.resync(far, site);
         }
     }
 
@@ -663,6 +687,9 @@ impl Draw {
     }
 }
 
+/// Of random tests; a thousand take ten seconds.
+const SEEDS: u64 = 20;
+
 /// A ring, so that all hang together, and as many wires across.
 fn random_wires(draw: &mut Draw, sites: usize) -> Vec<(usize, usize, u64)> {
     let mut wires: Vec<(usize, usize, u64)> =
@@ -692,13 +719,14 @@ fn assert_whole(world: &mut World, sites: usize, what: &str) {
 
 #[test]
 fn whatever_happens_a_quiet_mesh_is_whole() {
-    for seed in 0..6 {
-        let (mut draw, sites) = (Draw(seed), 5 + seed as usize * 2);
+    for seed in 0..SEEDS {
+        let (mut draw, sites) = (Draw(seed), 5 + seed as usize % 6 * 2);
         let wires = random_wires(&mut draw, sites);
         let mut world = World::new(sites, &wires);
         world.run(4000);
         assert_whole(&mut world, sites, &format!("seed {seed}, cold"));
-        for round in 0..4 {
+        let rounds = if wires.len() == sites { 0 } else { 4 };
+        for round in 0..rounds {
             // Wires of the ring stay: the graph hangs together without the others.
             let (a, b, ms) = wires[sites + draw.below(wires.len() - sites)];
             let what = format!("seed {seed}, round {round}, {a}-{b}");
@@ -725,6 +753,96 @@ fn whatever_happens_a_quiet_mesh_is_whole() {
             }
             world.run(65_000);
             assert_whole(&mut world, sites, &what);
+        }
+    }
+}
+
+/// Whose broadcasts of the last run may be remembered anywhere, all hear again within seconds.
+fn assert_heard(world: &mut World, sites: usize, what: &str) {
+    for from in 0..sites {
+        let expected: Vec<u32> = (0..sites).map(|site| u32::from(site != from)).collect();
+        for _ in 0..3 {
+            assert_eq!(world.broadcast(from).delivered, expected, "{what}: from {from}");
+        }
+    }
+}
+
+fn assert_costs(world: &World, sites: usize, what: &str) {
+    for (a, b) in (0..sites).flat_map(|a| (a + 1..sites).map(move |b| (a, b))) {
+        let wire = world.wires_of(a).into_iter().find(|(far, _)| *far == b);
+        let Some(is) = wire.map(|(_, delay)| delay.as_micros() as u32 / 50) else { continue };
+        let ends = (node(a as u16 + 1), node(b as u16 + 1));
+        for at in 0..sites {
+            let told = world.fabric(at).joints().find(|joint| joint.ends == ends).map(|joint| joint.cost);
+            let near = told.is_some_and(|told| told.abs_diff(is) <= (told / 5).max(20));
+            assert!(near, "{what}: {a}-{b} costs {told:?} of {is} as {at} knows it");
+        }
+    }
+}
+
+#[test]
+fn whoever_begins_again_and_whatever_its_clock_says_is_heard_within_seconds() {
+    for seed in 0..SEEDS {
+        let (mut draw, sites) = (Draw(seed + 1000), 3 + seed as usize % 5);
+        let wires = random_wires(&mut draw, sites);
+        let mut world = World::new(sites, &wires);
+        world.run(4000);
+        for round in 0..5 {
+            let site = draw.below(sites);
+            for _ in 0..draw.below(300) {
+                world.broadcast(site);
+            }
+            let was = world.fabric(site).epoch();
+            let later = [0, 0, 1, 256, 5, u32::MAX - was, u32::MAX];
+            let epoch = match draw.below(9) {
+                n @ 0..7 => was.wrapping_add(later[n]),
+                _ => was.saturating_sub(256),
+            };
+            // No two runs sign alike.
+            let (run, how) = ((6 + round * 40 + draw.below(40)) as u8, draw.below(3));
+            let what =
+                format!("seed {seed}, round {round}: {site} after {was} with {epoch}, run {run}, way {how}");
+            if how == 0 {
+                world.restart(site, epoch, run);
+            } else {
+                let own = world.wires_of(site);
+                own.iter().for_each(|(far, _)| world.unlink(site, *far));
+                world.run(draw.below(2000) as u64);
+                world.start(site, epoch, run);
+                for (far, delay) in own {
+                    world.link(site, far, delay + Duration::from_millis(draw.below(2) as u64 * 40));
+                    world.run(if how == 1 { 0 } else { draw.below(1500) as u64 });
+                }
+            }
+            world.run(5000);
+            assert_heard(&mut world, sites, &what);
+            world.run(65_000);
+            assert_whole(&mut world, sites, &what);
+            assert_costs(&world, sites, &what);
+        }
+    }
+}
+
+#[test]
+fn a_wire_that_is_another_one_at_once_costs_what_it_costs() {
+    for seed in 0..SEEDS {
+        let (mut draw, sites) = (Draw(seed + 2000), 4 + seed as usize % 5);
+        let wires = random_wires(&mut draw, sites);
+        let mut world = World::new(sites, &wires);
+        world.run(4000);
+        for round in 0..6 {
+            let (a, b, _) = wires[draw.below(wires.len())];
+            let ms = 1 + draw.below(150) as u64;
+            world.unlink(a, b);
+            world.run([0, 0, 50, 300, 650, 800][draw.below(6)]);
+            world.link(a, b, Duration::from_millis(ms));
+            if draw.below(2) == 0 {
+                continue;
+            }
+            world.run(65_000);
+            let what = format!("seed {seed}, round {round}: {a}-{b} of {ms} ms");
+            assert_whole(&mut world, sites, &what);
+            assert_costs(&world, sites, &what);
         }
     }
 }
