@@ -21,10 +21,11 @@ pub enum Event {
     Station,
     Loss,
     Restart,
+    Reload,
     Join,
 }
 
-pub const ALL: [Event; 9] = [
+pub const ALL: [Event; 10] = [
     Event::Link,
     Event::Node,
     Event::Partition,
@@ -33,6 +34,7 @@ pub const ALL: [Event; 9] = [
     Event::Station,
     Event::Loss,
     Event::Restart,
+    Event::Reload,
     Event::Join,
 ];
 
@@ -45,11 +47,13 @@ pub enum Strict {
 }
 
 /// What a node may have to learn of where stations are.
-const NEWS: [&str; 5] = [
+const NEWS: [&str; 7] = [
     "a node comes back",
     "the parts heal",
     "a station moves",
     "a restart with a clock behind",
+    "a restart in the same second",
+    "a restart 256 seconds later",
     "a node joins",
 ];
 
@@ -140,6 +144,7 @@ impl Net {
             Event::Station => self.station(),
             Event::Loss => self.loss(),
             Event::Restart => self.restart(),
+            Event::Reload => self.reload(),
             Event::Join => self.join(),
         }
     }
@@ -195,7 +200,21 @@ impl Net {
         let edges = self.topology.edges.iter().enumerate().filter(|(_, edge)| parts(&edge.ends));
         let apart: Vec<usize> = edges.map(|(place, _)| place).collect();
         self.scene("a part is cut off", Strict::No, |net| apart.iter().for_each(|edge| net.cut(*edge)));
+        self.emigrate(&near);
         self.scene("the parts heal", Strict::No, |net| apart.iter().for_each(|edge| net.mend(*edge)));
+    }
+
+    /// A station from there and one from elsewhere change places, and say so where each can be heard then.
+    fn emigrate(&mut self, near: &BTreeSet<usize>) {
+        let (one, other) = self.any_two();
+        let homes = [self.stations[one], self.stations[other]];
+        if near.contains(&homes[0]) != near.contains(&homes[1]) {
+            (self.stations[one], self.stations[other]) = (homes[1], homes[0]);
+            self.air.clear();
+            self.send(one, None);
+            self.send(other, None);
+            self.run(seconds(1));
+        }
     }
 
     fn flapping(&mut self) {
@@ -267,15 +286,34 @@ impl Net {
         });
     }
 
-    /// A node that is gone for less than anybody notices, and whose clock is behind that of its earlier run.
+    /// A node that is gone for less than anybody notices, with a clock that is behind that of its earlier run, shows the same, or
+    /// leads to an epoch that is told apart by its high bytes only.
     fn restart(&mut self) {
         let site = self.any_site();
         let epoch = self.fabric(site).epoch();
-        self.scene("a restart with a clock behind", Strict::Yes, |net| {
+        let (what, begins) = match self.random.below(4) {
+            0 => ("a restart in the same second", epoch),
+            1 => ("a restart 256 seconds later", epoch + 256),
+            _ => ("a restart with a clock behind", self.unix_s() - 100_000),
+        };
+        self.scene(what, Strict::Yes, |net| {
             net.kill(site);
-            net.start_behind(site, 100_000);
+            net.start_with(site, begins);
         });
         assert!(self.fabric(site).epoch() > epoch, "it took an epoch above that of its earlier run");
+    }
+
+    /// Both ends of a link do without it for a while, or for no time at all.
+    fn reload(&mut self) {
+        let edge = self.any_edge();
+        let pause = [0, 0, 100, 3000][self.random.below(4)];
+        self.scene("a peer is removed and added", Strict::Yes, |net| {
+            net.outages.cut(net.world.now, net.topology.edges[edge].ends);
+            net.configure(edge, false);
+            net.run(ms(pause));
+            net.configure(edge, true);
+            net.outages.mend(net.world.now, net.topology.edges[edge].ends);
+        });
     }
 
     fn join(&mut self) {

@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use quicap::link::peer;
 use quicap::mesh::fabric::Fabric;
+use quicap::mesh::switch;
+use quicap::node::{Reload, carrier};
 use quicap::types::NodeId;
 
 use super::figures::Figures;
@@ -50,6 +53,7 @@ pub struct Net {
     loss: u32,
     cut: Vec<bool>,
     began: Instant,
+    starts: u64,
     /// What happened so far, with the seconds since it began.
     pub history: Vec<(u64, &'static str)>,
     /// What each node said last, and when one of them said something new.
@@ -75,6 +79,7 @@ impl Net {
             loss: 0,
             cut: vec![false; topology.edges.len()],
             began,
+            starts: 0,
             history: Vec::new(),
             said: vec![Said::default(); sites],
             last_said: began,
@@ -90,17 +95,23 @@ impl Net {
         self.topology.sites
     }
 
-    /// With a clock that is so far behind.
-    pub fn start_behind(&mut self, site: usize, behind: u32) {
+    /// With this epoch. What is drawn is another in each run, as it is in the daemon.
+    pub fn start_with(&mut self, site: usize, epoch: u32) {
         let credentials = Ca::standing().standing_credentials(&name(site), site as u16 + 1);
+        self.starts += 1;
         let mut config = config(credentials, self.topology.peers(site), self.seed);
-        config.links.epoch = NOW + (self.world.now - self.began).as_secs() as u32 - behind;
+        config.links.epoch = epoch;
+        config.links.seed[24..].copy_from_slice(&self.starts.to_be_bytes());
         self.world.start(site, node(config));
         self.outages.start(self.world.now, site);
     }
 
+    pub fn unix_s(&self) -> u32 {
+        NOW + (self.world.now - self.began).as_secs() as u32
+    }
+
     pub fn start(&mut self, site: usize) {
-        self.start_behind(site, 0);
+        self.start_with(site, self.unix_s());
     }
 
     pub fn kill(&mut self, site: usize) {
@@ -198,6 +209,22 @@ impl Net {
             self.run(LOOK);
         }
         Some(self.world.now - began)
+    }
+
+    /// The configuration of both ends lacks the other, or has it again.
+    pub fn configure(&mut self, edge: usize, is_there: bool) {
+        let [a, b] = self.topology.edges[edge].ends;
+        for (site, other) in [(a, b), (b, a)] {
+            let is_kept = |peer: &peer::Config| is_there || peer.name != Some(name(other));
+            let peers = self.topology.peers(site).into_iter().filter(is_kept).collect();
+            let now = self.world.now;
+            let node = self.world.sites[site].node.as_mut().expect("runs");
+            let credentials = node.links().credentials().clone();
+            let (switch, carrier) = (switch::Config::default(), carrier::Config::default());
+            let change = Reload { credentials, peers, switch, carrier, fast_detect: false };
+            node.reload(now, change).expect("is taken");
+            self.world.drain(site);
+        }
     }
 
     fn listen(&mut self) {
