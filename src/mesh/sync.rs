@@ -352,7 +352,8 @@ impl Fabric {
     fn handle_request(&mut self, now: Instant, slot: u8, list: &List<'_, Wanted>, registry: &impl Registry) {
         for wanted in list.iter().take(NODES) {
             if !self.answers(now, slot) {
-                return;
+                // It is told what there is once more, and asks for the rest.
+                return self.sync.handle_overflow(now, slot);
             }
             if wanted.what & WANTS_NODE != 0 {
                 self.send_node(slot, wanted.id, registry);

@@ -1,5 +1,7 @@
 //! Meshes that do not come to rest: how often a node searches paths in them, and how much it judges at a time.
 
+use std::time::Duration;
+
 use super::graph::tests::node;
 use super::world::{World, signature};
 use crate::wire::announce::{FRAGMENT_LINKS, HASH, Link, Lsa, Node};
@@ -99,4 +101,22 @@ fn what_waited_for_its_node_is_judged_one_at_a_time() {
     world.run(1);
     assert_eq!(verified(&world), 2 + 3);
     assert_eq!((world.fabric(0).topology().len(), world.fabric(0).counters().dropped), (5, 0));
+}
+
+#[test]
+fn who_begins_again_and_again_in_a_large_mesh_knows_all_of_it_within_seconds() {
+    let (sites, leaf) = (200, 199);
+    let wires: Vec<_> = (1..sites).map(|site| ((site - 1) / 8, site, 5)).collect();
+    let mut world = World::new(sites, &wires);
+    world.run(5000);
+    assert_eq!(world.fabric(leaf).topology().len(), sites);
+    for run in 1..=3 {
+        world.unlink((leaf - 1) / 8, leaf);
+        world.run(1000);
+        world.start(leaf, 1000 + 10 * run, run as u8);
+        world.link((leaf - 1) / 8, leaf, Duration::from_millis(5));
+        world.run(1000);
+    }
+    world.run(9000);
+    assert_eq!(world.fabric(leaf).topology().len(), sites);
 }
