@@ -24,8 +24,9 @@ struct Entry {
 }
 
 /// Times are ticks.
-#[derive(Default)]
 struct Model {
+    capacity: usize,
+    quotas: BTreeMap<u16, u16>,
     entries: BTreeMap<u32, Entry>,
     lost: BTreeMap<u16, u64>,
     /// Of each address: when and between whom it moved since it last stayed.
@@ -38,6 +39,53 @@ struct Model {
 }
 
 impl Model {
+    fn new() -> Self {
+        Self {
+            capacity: CAPACITY,
+            quotas: (1..=NODES as u16).map(|id| (id, QUOTA)).collect(),
+            entries: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            flaps: BTreeMap::new(),
+            frozen: BTreeMap::new(),
+            told: Vec::new(),
+            gone: Vec::new(),
+            not_learned: 0,
+            evicted: 0,
+        }
+    }
+
+    fn quota(&self, owner: u16) -> usize {
+        usize::from(self.quotas[&owner])
+    }
+
+    fn oldest(&self, owner: u16) -> Option<(u32, u64)> {
+        let own = self.entries.iter().filter(|(_, entry)| entry.owner == owner);
+        own.map(|(n, entry)| (*n, entry.last)).min_by_key(|(_, last)| *last)
+    }
+
+    fn set_quota(&mut self, owner: u16, quota: u16) {
+        self.quotas.insert(owner, quota);
+        while self.count(owner) > self.quota(owner) {
+            let oldest = self.oldest(owner).map(|(n, _)| n);
+            oldest.map(|n| self.entries.remove(&n));
+        }
+    }
+
+    fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity;
+        while self.entries.len() > capacity {
+            let oldest = self.oldest(self.greediest()).map(|(n, _)| n);
+            oldest.map(|n| self.entries.remove(&n));
+            self.evicted += 1;
+        }
+    }
+
+    /// The node with most entries; of several the one whose oldest was not used for longest.
+    fn greediest(&self) -> u16 {
+        let rank = |owner: &u16| (self.count(*owner), self.oldest(*owner).map(|(_, last)| u64::MAX - last));
+        (1..=NODES as u16).max_by_key(rank).unwrap_or(1)
+    }
+
     fn is_stale(tick: u64, entry: &Entry) -> bool {
         tick - entry.last >= 16 * if entry.owner == 1 { 600 } else { 900 }
     }
@@ -52,15 +100,12 @@ impl Model {
     }
 
     fn has_share(&mut self, tick: u64, owner: u16) -> bool {
-        self.count(owner) < usize::from(QUOTA) || self.evict(tick, owner)
+        self.count(owner) < self.quota(owner) || self.evict(tick, owner)
     }
 
     fn evict(&mut self, tick: u64, owner: u16) -> bool {
-        let own = self.entries.iter().filter(|(_, entry)| entry.owner == owner);
-        let Some((n, entry)) = own.min_by_key(|(_, entry)| entry.last).map(|(n, entry)| (*n, *entry)) else {
-            return false;
-        };
-        let goes = tick - entry.last > 60 * 16;
+        let Some((n, last)) = self.oldest(owner) else { return false };
+        let goes = tick - last > 60 * 16;
         if goes {
             self.entries.remove(&n);
             self.evicted += 1;
@@ -69,13 +114,7 @@ impl Model {
     }
 
     fn has_room(&mut self, tick: u64) -> bool {
-        if self.entries.len() < CAPACITY {
-            return true;
-        }
-        let oldest = |owner: u16| self.entries.values().filter(|e| e.owner == owner).map(|e| e.last).min();
-        let rank = |owner: &u16| (self.count(*owner), oldest(*owner).map(|last| u64::MAX - last));
-        let most = (1..=NODES as u16).max_by_key(rank);
-        most.is_some_and(|owner| self.evict(tick, owner))
+        self.entries.len() < self.capacity || self.evict(tick, self.greediest())
     }
 
     fn insert(&mut self, tick: u64, n: u32, entry: Entry) -> bool {
@@ -166,7 +205,7 @@ impl Model {
     }
 
     fn handle_owned(&mut self, tick: u64, n: u32, owner: u16) -> bool {
-        let has_room = self.count(owner) < usize::from(QUOTA) && self.entries.len() < CAPACITY;
+        let has_room = self.count(owner) < self.quota(owner) && self.entries.len() < self.capacity;
         has_room
             && self.entry(tick, n, owner).is_none()
             && self.insert(tick, n, Entry { owner, moves: 0, last: tick, hold: 0 })
@@ -209,7 +248,7 @@ impl Both {
         let mut owners = Owners::new(node(1), 99, began);
         owners.set_capacity(began, CAPACITY);
         (1..=NODES as u16).for_each(|id| owners.set_quota(node(id), QUOTA));
-        Self { owners, model: Model::default(), began, tick: 0, asked: began + seconds(10_000_000) }
+        Self { owners, model: Model::new(), began, tick: 0, asked: began + seconds(10_000_000) }
     }
 
     fn now(&self) -> Instant {
@@ -255,6 +294,18 @@ impl Both {
                 let reached = draw() | draw();
                 self.owners.handle_reach(now, |id: NodeId| reached >> id.value() & 1 == 1);
                 self.model.reach(tick, |id| reached >> id & 1 == 1);
+                (true, true)
+            }
+            8 if draw().is_multiple_of(20) => {
+                let quota = 1 + (draw() % u64::from(QUOTA * 2)) as u16;
+                self.owners.set_quota(node(owner), quota);
+                self.model.set_quota(owner, quota);
+                (true, true)
+            }
+            9 if draw().is_multiple_of(20) => {
+                let capacity = 4 + (draw() % (2 * CAPACITY as u64)) as usize;
+                self.owners.set_capacity(now, capacity);
+                self.model.set_capacity(capacity);
                 (true, true)
             }
             7 if is_other && draw().is_multiple_of(20) => {
