@@ -96,6 +96,12 @@ impl Asked {
         }
     }
 
+    /// The neighbor may not have got the last question: it is asked again in its turn.
+    pub fn handle_overflow(&mut self, slot: u8) {
+        let is_its = |entry: &&mut Entry| entry.last.is_some_and(|(last, _)| last == slot);
+        self.entries.values_mut().filter(is_its).for_each(|entry| entry.sources |= bit(slot));
+    }
+
     pub fn handle_down(&mut self, slot: u8) {
         self.is_changed = true;
         self.entries.values_mut().for_each(|entry| entry.sources &= !bit(slot));

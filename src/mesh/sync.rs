@@ -61,6 +61,7 @@ impl Sync {
     pub fn handle_overflow(&mut self, now: Instant, slot: u8) {
         self.behind.0 |= bit(slot);
         self.behind.1.get_or_insert(now + RESYNC_AFTER);
+        self.asked.handle_overflow(slot);
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {

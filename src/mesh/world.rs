@@ -108,6 +108,9 @@ pub struct World {
     cargo: HashMap<usize, (Port, Vec<u8>)>,
     sent: usize,
     pub bytes: usize,
+    /// Of a hundred messages so many find no room.
+    full: usize,
+    draw: Draw,
 }
 
 /// What became of a broadcast.
@@ -131,6 +134,8 @@ impl World {
             cargo: HashMap::new(),
             sent: 0,
             bytes: 0,
+            full: 0,
+            draw: Draw(7),
         };
         (0..sites).for_each(|site| world.start(site, 1000, 5));
         wires.iter().for_each(|(a, b, ms)| world.link(*a, *b, Duration::from_millis(*ms)));
@@ -245,9 +250,14 @@ impl World {
     fn drain(&mut self, site: usize) {
         let own = &mut self.sites[site];
         own.fabric.handle_timeout(self.now, &mut own.book);
+        while own.fabric.poll_purged(self.now, &mut own.book).is_some() {}
         while let Some((slots, message)) = self.sites[site].fabric.poll_message() {
             let links: Vec<LinkId> = self.sites[site].fabric.links(slots).collect();
             for link in links {
+                if self.full > 0 && self.draw.below(100) < self.full {
+                    self.sites[site].fabric.handle_overflow(self.now, link);
+                    continue;
+                }
                 self.bytes += message.len();
                 self.launch((site, link), &message);
             }
@@ -807,7 +817,11 @@ fn whoever_begins_again_and_whatever_its_clock_says_is_heard_within_seconds() {
             } else {
                 let own = world.wires_of(site);
                 own.iter().for_each(|(far, _)| world.unlink(site, *far));
-                world.run(draw.below(2000) as u64);
+                world.run(if draw.below(5) == 0 {
+                    590_000 + draw.below(20_000) as u64
+                } else {
+                    draw.below(2000) as u64
+                });
                 world.start(site, epoch, run);
                 for (far, delay) in own {
                     world.link(site, far, delay + Duration::from_millis(draw.below(2) as u64 * 40));
@@ -819,6 +833,70 @@ fn whoever_begins_again_and_whatever_its_clock_says_is_heard_within_seconds() {
             world.run(65_000);
             assert_whole(&mut world, sites, &what);
             assert_costs(&world, sites, &what);
+        }
+    }
+}
+
+#[test]
+fn parts_that_heal_are_whole_within_seconds_whatever_happened_in_them() {
+    for seed in 0..SEEDS {
+        let (mut draw, sites) = (Draw(seed + 3000), 4 + seed as usize % 6);
+        let wires = random_wires(&mut draw, sites);
+        let mut world = World::new(sites, &wires);
+        world.run(4000);
+        for round in 0..4 {
+            let gone: Vec<_> = wires.iter().copied().filter(|_| draw.below(3) > 0).collect();
+            let what = format!("seed {seed}, round {round}, without {gone:?}");
+            gone.iter().for_each(|(a, b, _)| world.unlink(*a, *b));
+            // Long enough to be noticed, to be forgotten in part, and by all.
+            world.run([300, 20_000, 590_000, 601_000, 700_000][draw.below(5)]);
+            for n in 0..draw.below(3) {
+                let site = draw.below(sites);
+                let epoch = world.fabric(site).epoch() + [0, 1, 256][draw.below(3)];
+                world.restart(site, epoch, (6 + round * 40 + n * 20 + draw.below(20)) as u8);
+                (0..draw.below(200)).for_each(|_| drop(world.broadcast(site)));
+                world.run(draw.below(3000) as u64);
+            }
+            for (a, b, ms) in gone {
+                world.link(a, b, Duration::from_millis(ms));
+                world.run(draw.below(40) as u64);
+            }
+            world.run(5000);
+            assert_heard(&mut world, sites, &what);
+            world.run(65_000);
+            assert_whole(&mut world, sites, &what);
+            assert_costs(&world, sites, &what);
+        }
+    }
+}
+
+#[test]
+fn messages_that_find_no_room_are_made_up_for_within_seconds() {
+    for seed in 0..SEEDS {
+        let (mut draw, sites) = (Draw(seed + 4000), 4 + seed as usize % 6);
+        let wires = random_wires(&mut draw, sites);
+        let mut world = World::new(sites, &wires);
+        (world.draw, world.full) = (Draw(seed + 5000), 5 + draw.below(60));
+        world.run(1 + draw.below(4000) as u64);
+        for round in 0..4 {
+            let what = format!("seed {seed}, round {round}");
+            for (a, b, ms) in wires.iter().filter(|_| draw.below(4) == 0).copied().collect::<Vec<_>>() {
+                world.unlink(a, b);
+                world.run(draw.below(300) as u64);
+                world.link(a, b, Duration::from_millis(ms));
+            }
+            if draw.below(2) == 0 {
+                let site = draw.below(sites);
+                world.restart(site, world.fabric(site).epoch() + 1, 6 + round as u8);
+            }
+            world.run(draw.below(1500) as u64);
+            let full = core::mem::take(&mut world.full);
+            world.run(6000);
+            assert_heard(&mut world, sites, &what);
+            world.run(65_000);
+            assert_whole(&mut world, sites, &what);
+            assert_costs(&world, sites, &what);
+            world.full = full;
         }
     }
 }
