@@ -394,8 +394,11 @@ impl Fabric {
         }
         self.repairs.handle_graph(now, &self.graph, self.trees.paths());
         let (graph, paths) = (&self.graph, self.trees.paths());
-        self.topology
-            .handle_paths(now, |id| graph.index(id).is_some_and(|index| paths.length(index).is_some()));
+        let has_path = |id| graph.index(id).is_some_and(|index| paths.length(index).is_some());
+        if self.topology.handle_paths(now, has_path) {
+            // It says nothing new, and a neighbor that began or forgot it meanwhile does not know it.
+            self.sync.handle_return(now, self.neighbors.up());
+        }
         self.routes.clear();
         self.look_around();
     }

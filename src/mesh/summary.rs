@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::graph::mix;
 use super::topology::{Member, Topology};
-use crate::limits::NEWS_FOR;
 use crate::types::NodeId;
 use crate::wire::announce::FRAGMENTS;
 use crate::wire::database::{Known, WANTS_LINKS, WANTS_NODE, Wanted};
@@ -14,8 +13,7 @@ impl Topology {
     /// All nodes within reach, as SUMMARY lists them; and those that are so new that they may be within reach with the next
     /// search: what came before a link was up is not handed on over it.
     pub fn summary(&self, now: Instant) -> impl Iterator<Item = Known> {
-        let is_near = move |lost: Instant| now.saturating_duration_since(lost) < NEWS_FOR;
-        let told = self.members.iter().filter(move |member| member.lost.is_none_or(is_near));
+        let told = self.members.iter().filter(move |member| member.is_listed(now));
         told.map(|member| self.known(member))
     }
 
@@ -102,12 +100,16 @@ mod tests {
                 content.feed(&mut both[at], t);
                 both[at].handle_node(t, node(drawn.id), drawn.mark, Transit::Yes);
             }
-            both.iter_mut().for_each(|topology| topology.handle_paths(t, |_| true));
+            both.iter_mut().for_each(|topology| {
+                topology.handle_paths(t, |_| true);
+            });
             let [a, b] = &mut both;
             assert_ne!(a.digest(), b.digest());
             let mut rounds = 0;
             while complete(a, b, t) | complete(b, a, t) {
-                [&mut *a, &mut *b].into_iter().for_each(|topology| topology.handle_paths(t, |_| true));
+                [&mut *a, &mut *b].into_iter().for_each(|topology| {
+                    topology.handle_paths(t, |_| true);
+                });
                 rounds += 1;
                 assert!(rounds < 4, "seed {seed}: no end");
             }

@@ -59,9 +59,14 @@ impl Sync {
     }
 
     pub fn handle_overflow(&mut self, now: Instant, slot: u8) {
-        self.behind.0 |= bit(slot);
-        self.behind.1.get_or_insert(now + RESYNC_AFTER);
+        self.handle_return(now, bit(slot));
         self.asked.handle_overflow(slot);
+    }
+
+    /// A node is back that the neighbors on these slots may not know.
+    pub fn handle_return(&mut self, now: Instant, slots: u64) {
+        self.behind.0 |= slots;
+        self.behind.1.get_or_insert(now + RESYNC_AFTER);
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {

@@ -9,7 +9,7 @@ use heapless::Vec;
 use super::fragments::Fragments;
 use super::graph::{Graph, Transit};
 use super::signature::{Signed, Verify};
-use crate::limits::{NODES, PURGE_AFTER};
+use crate::limits::{NEWS_FOR, NODES, PURGE_AFTER};
 use crate::types::{NodeId, Table};
 use crate::wire::announce::{FRAGMENTS, Lsa};
 
@@ -39,6 +39,13 @@ pub(super) struct Member {
     transit: Transit,
     /// Since when no path leads to it.
     pub(super) lost: Option<Instant>,
+}
+
+impl Member {
+    /// Whether a SUMMARY tells of it.
+    pub(super) fn is_listed(&self, now: Instant) -> bool {
+        self.lost.is_none_or(|lost| now.saturating_duration_since(lost) < NEWS_FOR)
+    }
 }
 
 /// At most [`NODES`] nodes, this one among them. Full: a new one is refused, those that are known stay.
@@ -162,12 +169,17 @@ impl Topology {
         graph.build(nodes, self.fragments.announced());
     }
 
-    /// Paths were searched: what is out of reach begins to be forgotten.
-    pub fn handle_paths(&mut self, now: Instant, is_reached: impl Fn(NodeId) -> bool) {
+    /// Paths were searched: what is out of reach begins to be forgotten. True: a node is within reach again that no SUMMARY
+    /// has told of lately.
+    pub fn handle_paths(&mut self, now: Instant, is_reached: impl Fn(NodeId) -> bool) -> bool {
+        let mut is_back = false;
         for member in self.members.iter_mut().filter(|member| member.id != self.me) {
-            member.lost = if is_reached(member.id) { None } else { member.lost.or(Some(now)) };
+            let reached = is_reached(member.id);
+            is_back |= reached && !member.is_listed(now);
+            member.lost = if reached { None } else { member.lost.or(Some(now)) };
         }
         self.look_for_lost();
+        is_back
     }
 
     fn look_for_lost(&mut self) {
@@ -270,6 +282,8 @@ impl Topology {
             }
         };
         let member = self.members.get_mut(place)?;
+        // What was heard of it now is handed on.
+        member.lost = member.lost.map(|_| now);
         if member.epoch != epoch {
             (member.epoch, member.node) = (epoch, 0);
         }

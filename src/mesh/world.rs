@@ -687,6 +687,26 @@ fn parts_that_were_apart_come_together() {
     assert_eq!(world.unicast(0, 4), Ok(vec![0, 1, 3, 4]));
 }
 
+#[test]
+fn who_began_while_parts_were_apart_learns_of_all_when_they_come_together() {
+    let mut world = World::new(5, &[(0, 1, 10), (1, 2, 10), (2, 3, 10), (3, 4, 10)]);
+    world.run(2000);
+    world.unlink(1, 2);
+    world.run(2000);
+    world.unlink(0, 1);
+    world.run(1000);
+    world.start(0, 2000, 6);
+    world.link(0, 1, Duration::from_millis(10));
+    world.run(2000);
+    assert_eq!(world.broadcast(0).delivered, [0, 1, 0, 0, 0]);
+    // Who is behind the other end says nothing new, and all but the one that began know of it.
+    world.link(1, 2, Duration::from_millis(10));
+    world.run(2000);
+    assert!(world.agrees());
+    assert_eq!(world.broadcast(0).delivered, [0, 1, 1, 1, 1]);
+    assert_eq!(world.broadcast(4).delivered, [1, 1, 1, 1, 0]);
+}
+
 /// Splits off draws from a seed.
 struct Draw(u64);
 
