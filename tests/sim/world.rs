@@ -54,6 +54,8 @@ pub struct Sighting {
     pub to: NodeId,
     /// Whether the node took the link for one that carries.
     pub is_alive: bool,
+    /// Whether the other end still had the link.
+    pub is_met: bool,
     pub bytes: Bytes,
 }
 
@@ -466,8 +468,18 @@ impl World {
             let Some(slot) = slot.or_else(last) else { continue };
             let Some(to) = neighbors.get(slot).map(|own| own.id) else { continue };
             let is_alive = alive & bit(slot) != 0;
-            self.sightings.push(Sighting { at: self.now, site, to, is_alive, bytes });
+            let is_met = self.has_link(to, node.links().me().id);
+            self.sightings.push(Sighting { at: self.now, site, to, is_alive, is_met, bytes });
         }
+    }
+
+    /// Whether the node of that id has a link to the other that is up.
+    fn has_link(&self, id: NodeId, to: NodeId) -> bool {
+        let mut nodes = self.sites.iter().filter_map(|site| site.node.as_ref());
+        nodes.find(|node| node.links().me().id == id).is_some_and(|node| {
+            let neighbors = node.fabric().neighbors();
+            neighbors.find(to).is_some_and(|(slot, _)| neighbors.up() & bit(slot) != 0)
+        })
     }
 
     /// True: a name was looked up, and the node may have more to say.

@@ -247,13 +247,15 @@ impl Net {
         }
     }
 
-    /// A copy went out on a link that its sender took for one that carries, and was lost there. Or its route was made of slots of
+    /// A copy went out on a link that its sender took for one that carries, and was lost there, or met nobody: of two that a cut has
+    /// parted one may have given the link up; the other, if it had nothing to send meanwhile, learns that by its first datagram. Or its route was made of slots of
     /// an earlier run of a node, which the sender had not heard the end of.
     fn was_unlucky(&self, probe: &Probe, since: Instant) -> bool {
         let is_lost = |seen: &Seen| {
             let wire = self.topology.edges.iter().find(|edge| edge.other(seen.from) == Some(seen.to));
             let arrives = seen.at + wire.map_or(ms(0), |edge| edge.delay);
-            seen.is_alive && self.outages.swallow([seen.from, seen.to], seen.at, arrives)
+            let swallowed = || self.outages.swallow([seen.from, seen.to], seen.at, arrives);
+            seen.is_alive && (!seen.is_met || swallowed())
         };
         probe.seen.iter().any(is_lost) || probe.way.iter().any(|site| self.outages.restarts(*site, since))
     }

@@ -112,8 +112,8 @@ impl Net {
         for sighting in std::mem::take(&mut self.world.sightings) {
             let (how, frame) = read(&sighting.bytes);
             if let Some(probe) = self.air.probe(frame) {
-                let Sighting { at, site: from, to, is_alive, .. } = sighting;
-                probe.seen.push(Seen { at, from, to: site(to), is_alive, how });
+                let Sighting { at, site: from, to, is_alive, is_met, .. } = sighting;
+                probe.seen.push(Seen { at, from, to: site(to), is_alive, is_met, how });
             }
         }
     }

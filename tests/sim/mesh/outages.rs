@@ -13,8 +13,8 @@ struct Span<T> {
 /// A node that starts again is linked at once, but whoever sent to its earlier run may not know of that yet.
 const BELATED: Duration = Duration::from_secs(2);
 
-/// Of two that a wire had parted, one may have given the link up; the other, if it had nothing to send meanwhile, learns that by its
-/// first datagram.
+/// Of two that a wire had parted one may have given the link up, and be linked again; the other, if it had nothing to send meanwhile,
+/// still sends on its old connection until an answer to the first datagram says that it is over.
 const PARTED: Duration = Duration::from_secs(1);
 
 #[derive(Default)]

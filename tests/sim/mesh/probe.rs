@@ -22,6 +22,8 @@ pub struct Seen {
     pub to: usize,
     /// The sender took the link for one that carries.
     pub is_alive: bool,
+    /// The other end still had the link.
+    pub is_met: bool,
     pub how: How,
 }
 
@@ -108,10 +110,11 @@ impl Probe {
     /// Its way, for people.
     pub fn tell(&self) -> String {
         let mut text = format!("from {} to station {:?}, arrived at {:?}:", self.from, self.to, self.arrived);
-        for Seen { at, from, to, is_alive, how } in &self.seen {
+        for Seen { at, from, to, is_alive, is_met, how } in &self.seen {
             let after = at.duration_since(self.sent);
             let alive = if *is_alive { "" } else { " dead" };
-            text += &format!(" {from}-{to} {how:?}{alive} +{after:?};");
+            let met = if *is_met { "" } else { " given up there" };
+            text += &format!(" {from}-{to} {how:?}{alive}{met} +{after:?};");
         }
         text
     }
@@ -132,6 +135,7 @@ mod tests {
             from: *from,
             to: *to,
             is_alive: true,
+            is_met: true,
             how: *how,
         });
         let (seen, arrived, way) = (seen.collect(), arrived.to_vec(), Vec::new());
