@@ -184,6 +184,7 @@ mod tests {
         cost.handle_up(t, Duration::from_secs(60), false);
         assert_eq!(cost.of_both(), COST_MAX);
     }
+
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
     fn of_a_link_that_is_up_again_before_others_know_only_another_cost_is_told() {
